@@ -1,0 +1,35 @@
+"""Where spans go, as values: what the configuration's loader makes and the senders take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+OTLP_HTTP = "otlp_http"
+OTLP_GRPC = "otlp_grpc"
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """Paths of PEM files; None is the system's own certificates and no client certificate."""
+
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExporterSettings:
+    """One OTLP endpoint.
+
+    `endpoint` is the whole URL for HTTP (``http://host:4318/v1/traces``) and scheme, host and
+    port for gRPC (``http://host:4317``; ``http`` is plain text, ``https`` is TLS).
+    """
+
+    protocol: str
+    endpoint: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    compression: str = "gzip"
+    """``gzip`` or ``none``."""
+    timeout_ms: int = 10_000
+    tls: TlsSettings = field(default_factory=TlsSettings)

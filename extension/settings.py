@@ -1,0 +1,51 @@
+"""The configuration in force, as values: made by `extension.config`, read by the shells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from exporter.settings import ExporterSettings
+
+FLUSH_AUTO = "auto"
+FLUSH_END = "end"
+FLUSH_NEXT = "next"
+
+
+@dataclass(frozen=True, slots=True)
+class FlushSettings:
+    """When spans leave; see "When `/next` is asked, and flush" in the reference."""
+
+    mode: str = FLUSH_AUTO
+    hold_ms: int = 200
+    """At most this long is `/next` held for an export in mode ``next``."""
+    max_age_ms: int = 5_000
+    max_spans: int = 512
+    max_bytes: int = 1_048_576
+    """A batch is due at this age, number of invocations or bytes of captured bodies."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureSettings:
+    """What of a result leaves the function."""
+
+    response: bool = True
+    max_body_bytes: int = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be set.
+
+    `exporter` None means: capture and count, send nowhere (a broken file, or
+    ``OTEL_SDK_DISABLED``, which also makes `enabled` false).
+    """
+
+    exporter: ExporterSettings | None
+    service_name: str | None = None
+    resource_attributes: Mapping[str, str | bool | int | float] = field(default_factory=dict)
+    flush: FlushSettings = field(default_factory=FlushSettings)
+    capture: CaptureSettings = field(default_factory=CaptureSettings)
+    enabled: bool = True
+    log_level: str = "info"
+    """``debug``, ``info``, ``warning`` or ``error``."""
