@@ -1,0 +1,58 @@
+"""Requests of the Extensions API, version 2020-01-01, as bytes; nothing is sent here.
+
+https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html
+"""
+
+EXTENSION_NAME = "spanpipe"
+BASE_PATH = "/2020-01-01/extension"
+
+IDENTIFIER_HEADER = "lambda-extension-identifier"
+
+INVOKE = "INVOKE"
+SHUTDOWN = "SHUTDOWN"
+
+
+def _request(method: str, path: str, host: str, headers: str, body: bytes) -> bytes:
+    head = (
+        f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode("latin-1") + body
+
+
+def register(host: str) -> bytes:
+    """``POST /register`` for INVOKE and SHUTDOWN, asking for the account ID as well."""
+    headers = (
+        f"Lambda-Extension-Name: {EXTENSION_NAME}\r\n"
+        "Lambda-Extension-Accept-Feature: accountId\r\n"
+        "Content-Type: application/json\r\n"
+    )
+    body = f'{{"events":["{INVOKE}","{SHUTDOWN}"]}}'.encode()
+    return _request("POST", f"{BASE_PATH}/register", host, headers, body)
+
+
+def next_event(host: str, identifier: str) -> bytes:
+    """``GET /event/next``: answered when there is an event, however long that takes."""
+    headers = f"Lambda-Extension-Identifier: {identifier}\r\n"
+    return _request("GET", f"{BASE_PATH}/event/next", host, headers, b"")
+
+
+def _error(path: str, host: str, identifier: str, error_type: str, message: str) -> bytes:
+    import json
+
+    headers = (
+        f"Lambda-Extension-Identifier: {identifier}\r\n"
+        f"Lambda-Extension-Function-Error-Type: {error_type}\r\n"
+        "Content-Type: application/json\r\n"
+    )
+    value = {"errorMessage": message, "errorType": error_type, "stackTrace": []}
+    return _request("POST", f"{BASE_PATH}{path}", host, headers, json.dumps(value).encode())
+
+
+def init_error(host: str, identifier: str, error_type: str, message: str) -> bytes:
+    """``POST /init/error``, before the first `/next`; `error_type` is ``category.reason``."""
+    return _error("/init/error", host, identifier, error_type, message)
+
+
+def exit_error(host: str, identifier: str, error_type: str, message: str) -> bytes:
+    """``POST /exit/error``, the last call of an extension that gives up."""
+    return _error("/exit/error", host, identifier, error_type, message)
