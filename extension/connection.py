@@ -3,10 +3,9 @@
 It opens anew when the other side ended it, and asks again: `/next` may wait for hours.
 """
 
+import _socket  # the C half of `socket`, which alone would double the start-up time
 import errno
 import select
-
-import _socket  # the C half of `socket`, which alone would double the start-up time
 
 from extension.http1 import HttpError, Response, ResponseParser
 

@@ -234,6 +234,11 @@ class Lifecycle:
         return State.CLOSED if self._attempt is None else self._attempt.state
 
     @property
+    def fate(self) -> Fate | None:
+        """Of the newest attempt; None while its end is not known."""
+        return None if self._attempt is None else self._attempt.fate
+
+    @property
     def runtime_pid(self) -> int | None:
         """The process that sent START for the newest attempt, if one did."""
         attempt = self._attempt

@@ -50,6 +50,10 @@ class Log:
         """Something must be changed by the user."""
         self._write("error", text)
 
+    def always(self, text: str) -> None:
+        """The ledger's line, once for an environment, whatever the level and the volume."""
+        self._put(f"spanpipe: {text}\n")
+
     def _write(self, level: str, text: str) -> None:
         if LEVELS[level] < self._level:
             return
@@ -58,9 +62,12 @@ class Log:
             self.suppressed_count += 1
             return
         shown = " ".join(text.split())[:MAX_LINE_CHARACTERS]
+        self._put(f"spanpipe: {level}: {shown}\n")
+
+    def _put(self, line: str) -> None:
         try:
             stream = self._stream or sys.stderr
-            stream.write(f"spanpipe: {level}: {shown}\n")
+            stream.write(line)
             stream.flush()
         except (OSError, ValueError):
             self.suppressed_count += 1

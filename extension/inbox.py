@@ -1,0 +1,200 @@
+"""What the function left for us: the results FIFO, and files in the same folder.
+
+Nothing read here is trusted. A file is opened without following links, must be a regular
+file of our own user within its bound, and is removed once read.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+
+from fifo import messages, overflow, pipes, wire
+from fifo.errors import ProtocolError
+from fifo.reassembly import Reassembler
+
+Received = tuple[messages.Message, int]
+"""A message and the bytes it takes."""
+
+MAX_READ_BYTES = 262_144
+"""One read; the kernel copies no more at a time into a buffer that is made for it."""
+MAX_FILE_BYTES = wire.MAX_FILE_BODY_BYTES + wire.MAX_FRAME_BYTES
+MAX_FOLDER_ENTRIES = 4_096
+"""Entries of the folder looked at for files without a frame: `/tmp` is the user's too."""
+_FOLDER_TIME_GRAIN_NS = 20_000_000
+"""A folder's modification time may be that much older than the change (timer tick)."""
+
+
+class Inbox:
+    """Reads; credits nothing. `counts` has what was unusable, by reason.
+
+    `descriptor` is the results FIFO, or -1 where there is none; `on_bad` is told once for
+    each unusable thing what it was.
+    """
+
+    def __init__(self, directory: str, descriptor: int, on_bad: Callable[[str], None]) -> None:
+        self.counts: dict[str, int] = {}
+        self._directory = directory
+        self._descriptor = descriptor
+        self._on_bad = on_bad
+        self._decoder = wire.Decoder()
+        self._reassembler = Reassembler()
+        self._folder_seen_ns = -1
+
+    def read(self) -> list[Received]:
+        """What the FIFO holds now, and no more: a busy writer cannot keep us here."""
+        return self._receive(settle=False)
+
+    def read_boundary(self, request_id: str | None) -> list[Received]:
+        """All that was written before this moment: FIFO, then files.
+
+        `request_id` is the open invocation's, whose file of the plain form may be there.
+        """
+        received = self._receive(settle=True)
+        if request_id is not None and messages.valid_request_id(request_id):
+            received += self._payload_file(request_id)
+        return received + self._files_without_frame()
+
+    def gaps(self) -> dict[str, int]:
+        """Counts that only the whole stream tells: garbage, unfinished and missing messages."""
+        found = {
+            "garbage": self._decoder.garbage_count,
+            "incomplete": self._reassembler.incomplete_count,
+            "unsupported_version": self._reassembler.unsupported_count,
+            "missing": self._reassembler.missing_count,
+        }
+        return {reason: count for reason, count in found.items() if count}
+
+    def _receive(self, *, settle: bool) -> list[Received]:
+        if self._descriptor < 0:
+            return []
+        received: list[Received] = []
+        left = pipes.unread_bytes(self._descriptor)
+        while left > 0:
+            try:
+                data = os.read(self._descriptor, min(left, MAX_READ_BYTES))
+            except BlockingIOError:
+                break
+            left -= len(data)
+            self._decode(self._decoder.feed(data), received)
+        if settle and pipes.unread_bytes(self._descriptor) == 0:
+            self._decode(self._decoder.feed(b"", settle=True), received)
+        return received
+
+    def _decode(self, units: list[wire.Frame | bytes], received: list[Received]) -> None:
+        for unit in units:
+            try:
+                if isinstance(unit, bytes):
+                    received.append((messages.parse_line(unit), len(unit)))
+                    continue
+                whole = self._reassembler.add(unit)
+                if whole is None:
+                    continue
+                message = messages.parse(whole.kind, whole.body)
+            except ProtocolError as error:
+                self._bad("malformed", str(error))
+                continue
+            if isinstance(message, messages.File):
+                self._named_file(message.name, received)
+            else:
+                received.append((message, len(whole.body)))
+
+    def _named_file(self, name: str, received: list[Received]) -> None:
+        if not overflow.is_overflow_name(name):
+            self._bad("malformed", f"a FILE message names {name[:80]!r}, no file of ours")
+            return
+        data = self._take(name, MAX_FILE_BYTES)
+        if data is None:
+            return
+        decoder = wire.Decoder(wire.MAX_FILE_BODY_BYTES)
+        self._decode(decoder.feed(data, settle=True), received)
+        if decoder.garbage_count:
+            self._bad("malformed", f"{name}: {decoder.garbage_bytes} bytes are no frames")
+
+    def _files_without_frame(self) -> list[Received]:
+        received: list[Received] = []
+        try:
+            changed_ns = os.stat(self._directory).st_mtime_ns
+            if changed_ns == self._folder_seen_ns:
+                return received
+            names: list[str] = []
+            with os.scandir(self._directory) as entries:
+                for looked_at, entry in enumerate(entries):
+                    if looked_at >= MAX_FOLDER_ENTRIES:
+                        self._bad("folder_cut", f"{self._directory}: over {looked_at} entries")
+                        break
+                    if overflow.is_overflow_name(entry.name):
+                        names.append(entry.name)
+            for name in sorted(names):
+                self._named_file(name, received)
+            now_ns = os.stat(self._directory).st_mtime_ns
+            settled = _age_ns(now_ns) > _FOLDER_TIME_GRAIN_NS
+            self._folder_seen_ns = now_ns if settled and not names else -1
+        except OSError as error:
+            self._bad("folder", f"{self._directory}: {error.strerror}")
+        return received
+
+    def _payload_file(self, request_id: str) -> list[Received]:
+        data = self._take(request_id, MAX_FILE_BYTES)
+        if data is None:
+            return []
+        try:
+            result = messages.parse_payload_file(request_id, data)
+        except ProtocolError as error:
+            self._bad("malformed", str(error))
+            return []
+        return [(result, len(data))]
+
+    def _take(self, name: str, max_bytes: int) -> bytes | None:
+        """The file's bytes, the file removed; None where there is none that we may read."""
+        path = f"{self._directory}/{name}"
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        try:
+            descriptor = os.open(path, flags)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self._bad("file", f"{path}: {error.strerror}")
+            return None
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
+                self._bad("file", f"{path}: not a regular file of our own user")
+                return None
+            if status.st_size > max_bytes:
+                self._bad("file", f"{path}: {status.st_size} bytes, over {max_bytes}")
+                data = None
+            else:
+                data = _read_all(descriptor, status.st_size)
+        except OSError as error:
+            self._bad("file", f"{path}: {error.strerror}")
+            return None
+        finally:
+            os.close(descriptor)
+        try:
+            os.unlink(path)
+        except OSError as error:
+            self._bad("file", f"{path}: {error.strerror}")
+        return data
+
+    def _bad(self, reason: str, text: str) -> None:
+        self.counts[reason] = self.counts.get(reason, 0) + 1
+        self._on_bad(text)
+
+
+def _read_all(descriptor: int, size: int) -> bytes:
+    parts: list[bytes] = []
+    while size > 0:
+        part = os.read(descriptor, size)
+        if not part:
+            break
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def _age_ns(modified_unix_ns: int) -> int:
+    import time
+
+    return time.time_ns() - modified_unix_ns

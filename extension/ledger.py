@@ -1,0 +1,160 @@
+"""What became of every invocation: accepted = exported + waiting + dropped, by reason."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from exporter.record import Invocation
+
+MAX_WAITING = 2_048
+MAX_WAITING_BYTES = 16 * 1024 * 1024
+"""What may wait for a collector that does not answer; the oldest go first, and are counted."""
+
+_RECORD_BYTES = 1_024
+_DETAIL_BYTES = 256
+"""What a record and each of its details take in memory beside their bodies, roughly."""
+
+
+def weight_bytes(invocation: Invocation) -> int:
+    """About what `invocation` takes in memory and, within a factor, on the wire."""
+    details = len(invocation.children) + len(invocation.events) + len(invocation.partials)
+    bodies = sum(len(partial.payload.body) for partial in invocation.partials)
+    if invocation.result is not None:
+        bodies += len(invocation.result.body)
+    return _RECORD_BYTES + details * _DETAIL_BYTES + bodies
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Counts of invocations. `dropped` and `noted` have an entry for each reason.
+
+    `noted` are things that happened to messages rather than to whole invocations: they are
+    told beside the sum and are no part of it.
+    """
+
+    accepted: int = 0
+    exported: int = 0
+    waiting: int = 0
+    uncertain: int = 0
+    """Exports cut off after sending began: each of them may arrive twice."""
+    dropped: dict[str, int] = field(default_factory=dict)
+    noted: dict[str, int] = field(default_factory=dict)
+
+    def drop(self, reason: str, count: int) -> None:
+        """`count` invocations are given up."""
+        if count:
+            self.dropped[reason] = self.dropped.get(reason, 0) + count
+
+    @property
+    def balanced(self) -> bool:
+        """The conservation law."""
+        return self.accepted == self.exported + self.waiting + sum(self.dropped.values())
+
+    def line(self) -> str:
+        """The one line for the log."""
+        dropped = sum(self.dropped.values())
+        text = (
+            f"accepted {self.accepted} = exported {self.exported} + waiting {self.waiting} "
+            f"+ dropped {dropped}"
+        )
+        if self.dropped:
+            text += f" ({_reasons(self.dropped)})"
+        if self.uncertain:
+            text += f"; uncertain {self.uncertain}"
+        if self.noted:
+            text += f"; noted: {_reasons(self.noted)}"
+        return text
+
+
+def _reasons(counts: dict[str, int]) -> str:
+    return ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items()))
+
+
+class Backlog:
+    """Finished invocations that have not been delivered, oldest first, bounded.
+
+    Whatever enters or leaves is told to the ledger here and nowhere else. Times are seconds
+    of a wall clock: a batch ages while the environment is frozen too.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self._waiting: deque[tuple[Invocation, int, float]] = deque()
+        self._waiting_bytes = 0
+        self._lent: list[tuple[Invocation, int, float]] = []
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Of the invocations that wait; those being exported are not among them."""
+        return self._waiting_bytes
+
+    def oldest_age_s(self, wall_s: float) -> float:
+        """How long the oldest has waited, 0.0 where none waits."""
+        return max(0.0, wall_s - self._waiting[0][2]) if self._waiting else 0.0
+
+    def accept(self, invocation: Invocation, wall_s: float) -> None:
+        """A finished invocation enters."""
+        self.ledger.accepted += 1
+        self._push((invocation, weight_bytes(invocation), wall_s))
+
+    def lend(self, max_count: int, max_bytes: int) -> list[Invocation]:
+        """The oldest, for one export: at least one, within the bounds. They stay ours."""
+        size = 0
+        while self._waiting and len(self._lent) < max_count:
+            entry = self._waiting[0]
+            if self._lent and size + entry[1] > max_bytes:
+                break
+            size += entry[1]
+            self._lent.append(self._waiting.popleft())
+        self._waiting_bytes -= size
+        self._tell()
+        return [invocation for invocation, _, _ in self._lent]
+
+    def delivered(self) -> None:
+        """What was lent has arrived."""
+        self.ledger.exported += len(self._lent)
+        self._lent.clear()
+        self._tell()
+
+    def refused(self, reasons: Sequence[tuple[str, int]]) -> None:
+        """What was lent is settled: so many dropped for each reason, the others arrived."""
+        dropped = 0
+        for reason, count in reasons:
+            taken = min(count, len(self._lent) - dropped)
+            self.ledger.drop(reason, taken)
+            dropped += taken
+        self.ledger.exported += len(self._lent) - dropped
+        self._lent.clear()
+        self._tell()
+
+    def returned(self, *, uncertain: bool) -> None:
+        """What was lent did not arrive, or nobody knows: it waits again, first in line."""
+        if uncertain:
+            self.ledger.uncertain += len(self._lent)
+        lent, self._lent = self._lent, []
+        for entry in reversed(lent):
+            self._waiting.appendleft(entry)
+            self._waiting_bytes += entry[1]
+        self._enforce()
+
+    def _push(self, entry: tuple[Invocation, int, float]) -> None:
+        self._waiting.append(entry)
+        self._waiting_bytes += entry[1]
+        self._enforce()
+
+    def _enforce(self) -> None:
+        while len(self._waiting) > MAX_WAITING or (
+            self._waiting_bytes > MAX_WAITING_BYTES and len(self._waiting) > 1
+        ):
+            _, size, _ = self._waiting.popleft()
+            self._waiting_bytes -= size
+            self.ledger.drop("queue_full", 1)
+        self._tell()
+
+    def _tell(self) -> None:
+        self.ledger.waiting = len(self._waiting) + len(self._lent)

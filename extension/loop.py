@@ -1,0 +1,323 @@
+"""The one loop that owns every descriptor: FIFO, API connection, worker, runtime process.
+
+It only carries: what happened goes to the lifecycle and the schedule, which decide without
+I/O; what they decide is done here. Order at a boundary: read what the FIFO holds, then
+files, then apply the event, so that what was written before the handler returned is seen
+before its invocation is closed.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from collections.abc import Mapping
+from functools import partial
+
+from exporter.record import Environment, Fate, Invocation
+from extension import api
+from extension.channel import Channel
+from extension.connection import Connection
+from extension.events import (
+    EventError,
+    InvokeEvent,
+    Registration,
+    ShutdownEvent,
+    parse_event,
+    parse_registration,
+)
+from extension.http1 import Response
+from extension.inbox import Inbox, Received
+from extension.ledger import Backlog, Ledger
+from extension.lifecycle import Lifecycle, State
+from extension.log import Log
+from extension.outcomes import settle
+from extension.pipeline import Exported, Failed, Loaded, Pipeline, Result
+from extension.runtime_watch import RuntimeWatch
+from extension.schedule import Schedule, Waiting
+from extension.settings import FlushSettings
+from extension.worker import Worker
+from fifo.mailbox import Policy
+
+SHUTDOWN_WINDOW_S = 2.0
+"""Lambda's own; a deadline farther away than that is not believed."""
+SHORTEST_SHUTDOWN_S = 0.3
+"""A deadline in the past is a clock that jumped, and something can still be saved."""
+LOOK_FOR_FILES_FIRST_S = 0.020
+LOOK_FOR_FILES_LAST_S = 0.250
+"""A result that went by file without a frame wakes nobody: it is looked for while held."""
+DEFAULT_TIMEOUT_S = 10.0
+
+
+class ApiRefusedError(Exception):
+    """The Extensions API answered something that this extension cannot go on from."""
+
+
+class Loop:
+    """Runs from the first `/next`, already asked, to the end of the environment."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        identifier: str,
+        registration_body: bytes,
+        channel: Channel,
+        log: Log,
+        environ: Mapping[str, str],
+    ) -> None:
+        self._connection = connection
+        self._identifier = identifier
+        self._channel = channel
+        self._log = log
+        self._inbox = Inbox(channel.directory, channel.results, log.warning)
+        self._lifecycle = Lifecycle(_environment(registration_body, environ, log), os.urandom)
+        self._ledger = Ledger()
+        self._backlog = Backlog(self._ledger)
+        self._schedule = Schedule(FlushSettings(), DEFAULT_TIMEOUT_S)
+        self._pipeline = Pipeline(environ)
+        self._worker: Worker[Result] = Worker(self._pipeline.failed)
+        self._watch = RuntimeWatch()
+        self._policy = Policy()
+        self._can_export = True
+        self._has_failure = False
+        self._exporting: list[Invocation] = []
+        self._shutdown: ShutdownEvent | None = None
+        self._look_s = LOOK_FOR_FILES_FIRST_S
+
+    def run(self) -> int:
+        """Until SHUTDOWN; the process's exit status. Raises ApiGoneError, ApiRefusedError."""
+        self._channel.publish(self._policy)
+        self._worker.submit(self._pipeline.load)
+        self._worker.submit(self._pipeline.prepare)
+        self._worker.start()
+        while True:
+            wake_at_s = self._carry_out()
+            if wake_at_s is None:
+                self._say_farewell()
+                return os.EX_OK
+            self._wait(wake_at_s)
+
+    # What happens
+
+    def _wait(self, wake_at_s: float) -> None:
+        poll = select.poll()
+        for descriptor, events in (
+            (self._channel.results, select.POLLIN),
+            (self._worker.fileno(), select.POLLIN),
+            (self._watch.fileno(), select.POLLIN),
+            (self._connection.fileno(), self._connection.poll_events),
+        ):
+            if descriptor >= 0:
+                poll.register(descriptor, events)
+        timeout_ms = None if wake_at_s == float("inf") else _milliseconds_until(wake_at_s)
+        ready = {descriptor for descriptor, _ in poll.poll(timeout_ms)}
+        if self._worker.fileno() in ready:
+            for result in self._worker.take():
+                self._on_result(result)
+        if self._channel.results in ready:
+            self._receive(self._inbox.read())
+        elif not ready and self._schedule.awaits_end:
+            self._receive(self._inbox.read_boundary(self._lifecycle.open_request_id))
+            self._look_s = min(2 * self._look_s, LOOK_FOR_FILES_LAST_S)
+        if self._watch.fileno() in ready:
+            self._watch.close()
+            self._receive(self._inbox.read_boundary(self._lifecycle.open_request_id))
+            self._schedule.on_runtime_gone()
+        if self._connection.fileno() in ready:
+            response = self._connection.advance()
+            if response is not None:
+                self._on_response(response)
+        self._channel.refill()
+
+    def _on_response(self, response: Response) -> None:
+        if response.status != 200:
+            raise ApiRefusedError(
+                f"/event/next answered {response.status}: {response.body[:200]!r}"
+            )
+        try:
+            event = parse_event(response.body)
+        except EventError as error:
+            raise ApiRefusedError(f"/event/next answered an event with {error}") from error
+        self._receive(self._inbox.read_boundary(self._lifecycle.open_request_id))
+        if isinstance(event, InvokeEvent):
+            self._on_invoke(event)
+        else:
+            self._on_shutdown(event)
+
+    def _on_invoke(self, event: InvokeEvent) -> None:
+        self._log.refill()
+        now_s, wall_s = time.monotonic(), time.time()
+        self._accept(self._lifecycle.on_invoke(event, time.time_ns()))
+        self._look_s = LOOK_FOR_FILES_FIRST_S
+        self._schedule.on_invoke(
+            now_s,
+            wall_s,
+            now_s + event.deadline_unix_ms / 1000 - wall_s,
+            first=self._lifecycle.invoked_count == 1,
+            end_will_come=self._lifecycle.writer_seen or self._channel.reader_seen,
+        )
+        self._note_progress()
+
+    def _on_shutdown(self, event: ShutdownEvent) -> None:
+        now_s = time.monotonic()
+        left_s = event.deadline_unix_ms / 1000 - time.time()
+        left_s = min(max(left_s, SHORTEST_SHUTDOWN_S), SHUTDOWN_WINDOW_S)
+        self._shutdown = event
+        self._accept(self._lifecycle.on_shutdown(event.reason, time.time_ns()))
+        self._schedule.on_shutdown(now_s, now_s + left_s)
+
+    def _receive(self, received: list[Received]) -> None:
+        if not received:
+            return
+        now_ns = time.time_ns()
+        for message, size_bytes in received:
+            self._lifecycle.on_message(message, size_bytes, now_ns)
+        self._note_progress()
+
+    def _note_progress(self) -> None:
+        """Tell the schedule what the messages since the last call mean for it."""
+        pid = self._lifecycle.runtime_pid
+        if pid is not None:
+            self._watch.follow(pid)
+        if self._lifecycle.state is State.ENDED:
+            holding = self._schedule.awaits_end
+            self._schedule.on_end(failed=self._lifecycle.fate is Fate.RAISED)
+            if holding:
+                self._accept(self._lifecycle.settle(time.time_ns()))
+
+    def _accept(self, finished: list[Invocation]) -> None:
+        wall_s = time.time()
+        for invocation in finished:
+            self._backlog.accept(invocation, wall_s)
+            self._has_failure = self._has_failure or invocation.failure is not None
+
+    def _on_result(self, result: Result) -> None:
+        if isinstance(result, Exported):
+            self._on_exported(result)
+        elif isinstance(result, Loaded):
+            self._on_loaded(result)
+        elif isinstance(result, Failed):
+            self._log.error(f"internal: {type(result.error).__name__}: {result.error}")
+            if self._exporting:
+                self._on_exported(Exported(None))
+            else:
+                self._can_export = False
+        else:
+            self._log.debug(f"ready to export after {result.seconds * 1000:.0f} ms of importing")
+
+    def _on_loaded(self, loaded: Loaded) -> None:
+        settings = loaded.config.settings
+        self._log.set_level(settings.log_level)
+        for error in loaded.config.errors:
+            self._log.error(str(error))
+        if settings.exporter is None:
+            self._can_export = False
+        else:
+            self._schedule.timeout_s = settings.exporter.timeout_ms / 1000
+        self._schedule.settings = settings.flush
+        self._lifecycle.max_body_bytes = settings.capture.max_body_bytes
+        self._lifecycle.keep_bodies = settings.capture.response
+        self._publish(
+            enabled=settings.enabled,
+            response=settings.capture.response,
+            max_body_bytes=settings.capture.max_body_bytes,
+        )
+
+    def _on_exported(self, exported: Exported) -> None:
+        count, self._exporting = len(self._exporting), []
+        arrived, line = settle(exported.outcome, self._backlog, count)
+        if line:
+            self._log.warning(line)
+        self._schedule.on_export_done(time.time(), arrived=arrived)
+        if self._schedule.exporter_down != self._policy.exporter_down:
+            self._publish(exporter_down=self._schedule.exporter_down)
+
+    # What is done about it
+
+    def _carry_out(self) -> float | None:
+        """Do what the schedule decides; when to wake (monotonic), None: the end."""
+        while True:
+            now_s, wall_s = time.monotonic(), time.time()
+            waiting = Waiting(
+                len(self._backlog),
+                self._backlog.waiting_bytes,
+                self._backlog.oldest_age_s(wall_s),
+                self._has_failure,
+            )
+            decision = self._schedule.decide(now_s, wall_s, waiting, can_export=self._can_export)
+            if decision.abort:
+                self._pipeline.abort(now_s)
+            if decision.exit:
+                return None
+            if decision.ask:
+                self._connection.send(api.next_event(self._connection.host, self._identifier))
+            elif decision.export_for_s is not None:
+                self._begin_export(now_s, now_s + decision.export_for_s)
+            elif not decision.abort:
+                wake_at_s = float("inf") if decision.wake_at_s is None else decision.wake_at_s
+                if self._schedule.awaits_end:
+                    wake_at_s = min(wake_at_s, now_s + self._look_s)
+                return wake_at_s
+
+    def _begin_export(self, now_s: float, until_s: float) -> None:
+        settings = self._schedule.settings
+        self._exporting = self._backlog.lend(settings.max_spans, settings.max_bytes)
+        self._has_failure = False
+        self._worker.submit(partial(self._pipeline.export, self._exporting, now_s, until_s))
+
+    def _publish(
+        self,
+        *,
+        enabled: bool | None = None,
+        response: bool | None = None,
+        exporter_down: bool | None = None,
+        max_body_bytes: int | None = None,
+    ) -> None:
+        policy = self._policy
+        self._policy = Policy(
+            policy.generation + 1,
+            enabled=policy.enabled if enabled is None else enabled,
+            response=policy.response if response is None else response,
+            exporter_down=policy.exporter_down if exporter_down is None else exporter_down,
+            max_body_bytes=policy.max_body_bytes if max_body_bytes is None else max_body_bytes,
+        )
+        self._channel.publish(self._policy)
+
+    def _say_farewell(self) -> None:
+        """One line with the ledger; what was being exported counts as waiting, uncertain."""
+        if self._exporting:
+            self._backlog.returned(uncertain=True)
+        self._ledger.drop("shutdown", self._ledger.waiting)
+        self._ledger.waiting = 0
+        noted = {**self._inbox.counts, **self._inbox.gaps()}
+        for reason, count in self._lifecycle.counts.items():
+            noted[reason] = noted.get(reason, 0) + count
+        if self._log.suppressed_count:
+            noted["log_lines"] = self._log.suppressed_count
+        self._ledger.noted = noted
+        reason = self._shutdown.reason if self._shutdown else "unknown"
+        self._log.always(f"shutdown {reason}: {self._ledger.line()}")
+
+
+def _milliseconds_until(wake_at_s: float) -> float:
+    # poll(2) counts whole milliseconds: rounded up, so that it does not wake too early.
+    return max(0.0, (wake_at_s - time.monotonic()) * 1000 + 1)
+
+
+def _environment(body: bytes, environ: Mapping[str, str], log: Log) -> Environment:
+    """What is known of the function before it has said anything."""
+    try:
+        registration = parse_registration(body)
+    except EventError as error:
+        log.warning(f"/register answered {error}; the environment's names are used")
+        registration = Registration("", "", "", None)
+    memory = environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "")
+    return Environment(
+        function_name=registration.function_name
+        or environ.get("AWS_LAMBDA_FUNCTION_NAME", "unknown"),
+        function_version=registration.function_version
+        or environ.get("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+        region=environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or None,
+        account_id=registration.account_id,
+        memory_mb=int(memory) if memory.isascii() and memory.isdigit() else None,
+    )

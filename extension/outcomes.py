@@ -1,0 +1,34 @@
+"""What an export's outcome means for the invocations that were lent to it: one table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from exporter.delivery import Outcome
+
+    from extension.ledger import Backlog
+
+
+def settle(outcome: Outcome | None, backlog: Backlog, count: int) -> tuple[bool, str]:
+    """Settle `count` lent invocations; (whether the collector answered for good, log line).
+
+    `outcome` None: nothing was sent. The line is empty where all is well.
+    """
+    if outcome is None:
+        backlog.returned(uncertain=False)
+        return False, ""
+    from exporter.delivery import Verdict
+
+    if outcome.verdict is Verdict.ACCEPTED:
+        backlog.delivered()
+        return True, ""
+    if outcome.verdict is Verdict.PARTIAL:
+        rejected = min(outcome.rejected_count, count)
+        backlog.refused([("rejected_by_collector", rejected)])
+        return True, outcome.detail
+    if outcome.verdict is Verdict.REFUSED:
+        backlog.refused([("refused_by_collector", count)])
+        return True, f"{outcome.detail}; {count} invocations dropped"
+    backlog.returned(uncertain=outcome.uncertain)
+    return False, f"{outcome.detail}; {count} invocations wait for the next try"

@@ -1,0 +1,111 @@
+"""What the worker runs: configuration in, then records to spans to the collector.
+
+Everything slow to import is imported here, in that thread, after the first `/next`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from exporter.record import Invocation
+from extension.settings import Settings
+
+if TYPE_CHECKING:
+    from exporter.delivery import Outcome, Sender
+    from exporter.spans import SpanBuilder
+
+    from extension.config import LoadedConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The configuration has been read."""
+
+    config: LoadedConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What exporting needs has been imported; `seconds` is how long that took."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """An export has come back; `outcome` None: its time was over before it began."""
+
+    outcome: Outcome | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A task raised: a fault of ours."""
+
+    error: Exception
+
+
+Result = Loaded | Prepared | Exported | Failed
+
+
+class Pipeline:
+    """Tasks for one worker thread, and `abort` for the loop's."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._settings: Settings | None = None
+        self._sender: Sender | None = None
+        self._builder: SpanBuilder | None = None
+        self._lock = threading.Lock()
+        self._aborted_before_s = float("-inf")
+
+    def load(self) -> Result:
+        """Read the configuration: file, then environment."""
+        from extension.config import load
+
+        config = load(self._environ)
+        self._settings = config.settings
+        return Loaded(config)
+
+    def prepare(self) -> Result:
+        """Import what exporting needs, so that the first export does not wait for it."""
+        began_s = time.monotonic()
+        settings = self._settings
+        if settings is not None and settings.exporter is not None:
+            from exporter.delivery import open_sender
+            from exporter.spans import SpanBuilder
+
+            self._builder = SpanBuilder(settings.service_name, settings.resource_attributes)
+            sender = open_sender(settings.exporter)
+            with self._lock:
+                self._sender = sender
+        return Prepared(time.monotonic() - began_s)
+
+    def export(self, batch: Sequence[Invocation], asked_s: float, until_s: float) -> Result:
+        """Send `batch` by `until_s` (monotonic); `asked_s` is when the loop asked for it."""
+        with self._lock:
+            sender, aborted = self._sender, asked_s <= self._aborted_before_s
+        if sender is None or self._builder is None or aborted:
+            return Exported(None)
+        spans = self._builder.spans(batch)
+        left_s = until_s - time.monotonic()
+        if left_s <= 0:
+            return Exported(None)
+        return Exported(sender.send(spans, left_s))
+
+    def abort(self, now_s: float) -> None:
+        """End the export in flight and those asked for before `now_s`; from the loop's thread."""
+        with self._lock:
+            self._aborted_before_s = now_s
+            sender = self._sender
+        if sender is not None:
+            sender.abort()
+
+    @staticmethod
+    def failed(error: Exception) -> Result:
+        """The result of a task that raised."""
+        return Failed(error)

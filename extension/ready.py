@@ -1,0 +1,66 @@
+"""From process start to the first `/next`: as little as possible.
+
+Nothing here or imported from here pulls in `json`, `dataclasses`, `typing`, `enum`,
+`logging`, `socket` or `http.client`; a test holds that.
+"""
+
+import select
+
+from extension import api
+from extension.channel import Channel
+from extension.connection import Connection
+from extension.http1 import Response
+from extension.log import Log
+from fifo import pipes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+REGISTER_TIMEOUT_MS = 10_000
+"""Lambda's own limit for init."""
+
+
+class RefusedError(Exception):
+    """`/register` was answered, with a refusal."""
+
+
+class Ready:
+    """What exists once the first `/next` has been asked."""
+
+    __slots__ = ("channel", "connection", "identifier", "registration_body")
+
+    def __init__(
+        self, channel: Channel, connection: Connection, identifier: str, body: bytes
+    ) -> None:
+        self.channel = channel
+        self.connection = connection
+        self.identifier = identifier
+        self.registration_body = body
+
+
+def get_ready(environ: "Mapping[str, str]", log: Log) -> Ready:
+    """FIFOs, `/register`, first `/next`. Raises RefusedError, ApiGoneError."""
+    channel = Channel(pipes.directory_of(environ), log)
+    connection = Connection(environ["AWS_LAMBDA_RUNTIME_API"])
+    connection.send(api.register(connection.host))
+    response = wait_for_response(connection, REGISTER_TIMEOUT_MS)
+    identifier = response.headers.get(api.IDENTIFIER_HEADER, "") if response else ""
+    if response is None or response.status != 200 or not identifier:
+        answer = f"{response.status} {response.body[:200]!r}" if response else "nothing"
+        raise RefusedError(f"/register answered {answer}")
+    connection.send(api.next_event(connection.host, identifier))
+    return Ready(channel, connection, identifier, response.body)
+
+
+def wait_for_response(connection: Connection, timeout_ms: "int | None") -> "Response | None":
+    """The response to what was sent; None where `timeout_ms` went by without one."""
+    while connection.waiting:
+        poll = select.poll()
+        poll.register(connection.fileno(), connection.poll_events)
+        if not poll.poll(timeout_ms):
+            return None
+        response = connection.advance()
+        if response is not None:
+            return response
+    return None
