@@ -1,0 +1,307 @@
+"""The lifecycle's table: events and messages in, one finished record per invocation out."""
+
+import itertools
+from collections.abc import Iterable
+
+import pytest
+
+from exporter.record import (
+    ChildSpan,
+    Environment,
+    Event,
+    Failure,
+    Fate,
+    Invocation,
+    Partial,
+    Payload,
+)
+from extension.events import InvokeEvent
+from extension.lifecycle import MAX_EARLY_MESSAGES, TRANSITIONS, Input, Lifecycle, State
+from fifo import messages
+
+ARN = "arn:aws:lambda:eu-west-1:123456789012:function:shop:live"
+ENVIRONMENT = Environment("shop", "7", region="eu-west-1", memory_mb=128)
+SECOND_NS = 1_000_000_000
+DEADLINE_MS = 60_000
+SPAN = b"spanspan"
+TRACE = b"tracetracetrace!"
+
+
+def lifecycle() -> Lifecycle:
+    draws = itertools.count(1)
+    return Lifecycle(ENVIRONMENT, lambda size: next(draws).to_bytes(size, "big"))
+
+
+def invoke(request_id: str = "r-1", xray_header: str | None = None) -> InvokeEvent:
+    return InvokeEvent(request_id, DEADLINE_MS, ARN, xray_header)
+
+
+def start(
+    request_id: str = "r-1", span_id: bytes = SPAN, cold_start: bool = True
+) -> messages.Start:
+    return messages.Start(
+        request_id,
+        span_id,
+        trace_id=TRACE,
+        start_unix_ns=2 * SECOND_NS,
+        deadline_unix_ms=DEADLINE_MS,
+        memory_mb=256,
+        pid=42,
+        cold_start=cold_start,
+        log_group="/aws/lambda/shop",
+        log_stream="stream",
+    )
+
+
+def result(
+    request_id: str = "r-1", span_id: bytes | None = SPAN, data: bytes = b'"ok"', end_s: int = 3
+) -> messages.Result:
+    body = messages.Body(data, len(data), truncated=False, content_kind=messages.JSON)
+    return messages.Result(request_id, span_id, end_unix_ns=end_s * SECOND_NS, body=body)
+
+
+def error(request_id: str = "r-1", span_id: bytes | None = SPAN) -> messages.Error:
+    return messages.Error(
+        request_id,
+        span_id,
+        end_unix_ns=3 * SECOND_NS,
+        error_type="ValueError",
+        message="bad",
+        stack_trace="at line 1",
+    )
+
+
+def line(request_id: str = "r-1", payload: str = "1") -> messages.Result:
+    return messages.parse_line(f'{{"request_id":"{request_id}","payload":{payload}}}'.encode())
+
+
+def send(core: Lifecycle, sent: Iterable[messages.Message], now_s: int = 4) -> None:
+    for message in sent:
+        core.on_message(message, 100, now_s * SECOND_NS)
+
+
+def expected(**changes: object) -> Invocation:
+    values: dict[str, object] = {
+        "ordinal": 1,
+        "request_id": "r-1",
+        "invoked_function_arn": ARN,
+        "environment": Environment(
+            "shop",
+            "7",
+            region="eu-west-1",
+            memory_mb=256,
+            log_group="/aws/lambda/shop",
+            log_stream="stream",
+        ),
+        "trace_id": TRACE,
+        "span_id": SPAN,
+        "start_unix_ns": 2 * SECOND_NS,
+        "end_unix_ns": 3 * SECOND_NS,
+        "fate": Fate.RETURNED,
+        "deadline_unix_ms": DEADLINE_MS,
+        "cold_start": True,
+        "result": Payload(b'"ok"', 4, False, "json"),
+    }
+    values.update(changes)
+    return Invocation(**values)  # type: ignore[arg-type]
+
+
+RAISED = expected(fate=Fate.RAISED, result=None, failure=Failure("ValueError", "bad", "at line 1"))
+SILENT = {
+    "environment": ENVIRONMENT,
+    "trace_id": (1).to_bytes(16, "big"),
+    "span_id": (2).to_bytes(8, "big"),
+    "start_unix_ns": 1 * SECOND_NS,
+    "result": None,
+}
+TIMED_OUT = Failure("Sandbox.Timedout", "the function reached its timeout")
+EXITED = Failure("Runtime.ExitError", "the runtime exited")
+
+STORIES = {
+    "returned": ([start(), result()], "spindown", expected()),
+    "raised": ([start(), error()], "spindown", RAISED),
+    "timed out after START": (
+        [start()],
+        "timeout",
+        expected(fate=Fate.TIMED_OUT, end_unix_ns=9 * SECOND_NS, failure=TIMED_OUT, result=None),
+    ),
+    "timed out without a writer": (
+        [],
+        "timeout",
+        expected(
+            **{**SILENT, "end_unix_ns": 9 * SECOND_NS},
+            fate=Fate.TIMED_OUT,
+            failure=TIMED_OUT,
+        ),
+    ),
+    "runtime exited": (
+        [start()],
+        "failure",
+        expected(fate=Fate.CRASHED, end_unix_ns=9 * SECOND_NS, failure=EXITED, result=None),
+    ),
+    "runtime exited, the emulator's word": (
+        [start()],
+        "releasefail",
+        expected(fate=Fate.CRASHED, end_unix_ns=9 * SECOND_NS, failure=EXITED, result=None),
+    ),
+    "returned, then the environment failed": ([start(), result()], "failure", expected()),
+    "an unknown reason makes nothing up": (
+        [start()],
+        "solar flare",
+        expected(fate=Fate.UNREPORTED, end_unix_ns=2 * SECOND_NS, result=None),
+    ),
+    "silent": (
+        [],
+        "spindown",
+        expected(**{**SILENT, "end_unix_ns": 1 * SECOND_NS}, fate=Fate.UNREPORTED),
+    ),
+    "a line alone": (
+        [line()],
+        "spindown",
+        expected(
+            **{**SILENT, "end_unix_ns": 4 * SECOND_NS, "result": Payload(b"1", 1, False, "json")}
+        ),
+    ),
+    "wrote twice": ([start(), result(), result(data=b'"again"'), error()], "spindown", expected()),
+    "result before START": ([result(), start()], "spindown", expected()),
+    "details": (
+        [
+            start(),
+            messages.Span(
+                "r-1",
+                SPAN,
+                span_id=b"childspa",
+                parent_span_id=None,
+                start_unix_ns=5,
+                end_unix_ns=4,
+                name="query",
+                attributes_json='{"n": 1, "l": ["a"], "o": {"b": null}, "none": null}',
+                error_type="KeyError",
+            ),
+            messages.Event("r-1", SPAN, time_unix_ns=6, span_id=b"childspa", name="tick"),
+            messages.Partial("r-1", SPAN, time_unix_ns=7, body=result().body),
+            result(),
+        ],
+        "spindown",
+        expected(
+            children=(
+                ChildSpan(
+                    b"childspa",
+                    None,
+                    "query",
+                    5,
+                    5,
+                    {"n": 1, "l": ["a"], "o": '{"b": null}'},
+                    Failure("KeyError"),
+                ),
+            ),
+            events=(Event(6, "tick", {}, b"childspa"),),
+            partials=(Partial(7, Payload(b'"ok"', 4, False, "json")),),
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_every_story_ends_in_one_record(name: str) -> None:
+    """INVOKE, what the function said, SHUTDOWN: one record, compared whole."""
+    said, reason, record = STORIES[name]
+    core = lifecycle()
+    assert core.on_invoke(invoke(), 1 * SECOND_NS) == []
+    send(core, said)
+    assert core.on_shutdown(reason, 9 * SECOND_NS) == [record]
+    assert core.on_shutdown(reason, 9 * SECOND_NS) == []
+
+
+@pytest.mark.parametrize("name", ["returned", "raised", "details", "result before START"])
+def test_messages_may_come_before_their_invoke(name: str) -> None:
+    """The FIFO may be faster than the Extensions API: the record is the same."""
+    said, reason, record = STORIES[name]
+    core = lifecycle()
+    send(core, said, now_s=1)
+    assert core.on_invoke(invoke(), 1 * SECOND_NS) == []
+    assert core.on_shutdown(reason, 9 * SECOND_NS) == [record]
+    assert core.counts == {}
+
+
+def test_the_next_invoke_ends_the_one_before() -> None:
+    """Every INVOKE gives the record of the attempt before it, reported or not."""
+    core = lifecycle()
+    core.on_invoke(invoke("r-1"), 1 * SECOND_NS)
+    send(core, [start("r-1"), result("r-1")])
+    assert core.on_invoke(invoke("r-2"), 5 * SECOND_NS) == [expected()]
+    silent = core.on_invoke(invoke("r-3"), 6 * SECOND_NS)
+    assert [(one.request_id, one.ordinal, one.fate, one.cold_start) for one in silent] == [
+        ("r-2", 2, Fate.UNREPORTED, False)
+    ]
+
+
+def test_a_retry_under_the_same_request_id_is_an_invocation_of_its_own() -> None:
+    """Two attempts with one request ID give two records, each with its own result."""
+    core = lifecycle()
+    core.on_invoke(invoke(), 1 * SECOND_NS)
+    send(core, [start(), error()])
+    again = b"2ndagain"
+    send(core, [start(span_id=again, cold_start=False)])
+    assert core.on_invoke(invoke(), 5 * SECOND_NS) == [RAISED]
+    send(core, [result(span_id=SPAN, data=b'"of the first"'), result(span_id=again)])
+    second = core.on_shutdown("spindown", 9 * SECOND_NS)
+    environment = RAISED.environment
+    assert second == [expected(ordinal=2, span_id=again, cold_start=False, environment=environment)]
+    assert core.counts == {"late": 1}
+
+
+def test_late_and_unknown_messages_are_counted_and_credited_to_nobody() -> None:
+    """What comes after its record, or for a request never invoked, changes no other record."""
+    core = lifecycle()
+    core.on_invoke(invoke("r-1"), 1 * SECOND_NS)
+    send(core, [start("r-1"), result("r-1")])
+    core.on_invoke(invoke("r-2"), 5 * SECOND_NS)
+    send(core, [result("r-1", data=b'"late"'), result("never", span_id=b"whatever")])
+    (record,) = core.on_shutdown("spindown", 9 * SECOND_NS)
+    assert (record.request_id, record.fate, record.result) == ("r-2", Fate.UNREPORTED, None)
+    assert core.counts == {"late": 1, "unknown_request": 1}
+
+
+def test_early_messages_are_bounded_and_the_oldest_go_first() -> None:
+    """A flood for requests nobody knows cannot push out what is about to be invoked."""
+    core = lifecycle()
+    send(core, [line(f"flood-{index}") for index in range(MAX_EARLY_MESSAGES)])
+    send(core, [start(), result()])
+    core.on_invoke(invoke(), 1 * SECOND_NS)
+    assert core.on_shutdown("spindown", 9 * SECOND_NS) == [expected()]
+    assert core.counts == {"unknown_request": MAX_EARLY_MESSAGES}
+
+
+def test_settle_gives_the_record_once_its_end_is_known() -> None:
+    """A mode that exports at the end takes the record then, and the next INVOKE has none."""
+    core = lifecycle()
+    core.on_invoke(invoke(), 1 * SECOND_NS)
+    send(core, [start()])
+    assert core.settle(3 * SECOND_NS) == []
+    send(core, [result()])
+    assert core.settle(4 * SECOND_NS) == [expected()]
+    assert core.settle(4 * SECOND_NS) == []
+    assert core.on_invoke(invoke("r-2"), 5 * SECOND_NS) == []
+
+
+def test_the_policy_is_enforced_on_what_was_sent_all_the_same() -> None:
+    """A writer that has not heard of the limits does not get around them."""
+    core = lifecycle()
+    core.max_body_bytes = 3
+    core.on_invoke(invoke(), 1 * SECOND_NS)
+    send(core, [start(), result(data="äöü".encode())])
+    (record,) = core.on_shutdown("spindown", 9 * SECOND_NS)
+    assert record.result == Payload("ä".encode(), 6, True, "json")
+    core = lifecycle()
+    core.keep_bodies = False
+    core.on_invoke(invoke(), 1 * SECOND_NS)
+    send(core, [start(), result()])
+    (record,) = core.on_shutdown("spindown", 9 * SECOND_NS)
+    assert record.result == Payload(b"", 4, False, "none")
+
+
+def test_the_table_is_complete_and_closed_is_final() -> None:
+    """Every state answers every input, and nothing leads out of CLOSED."""
+    assert set(TRANSITIONS) == set(itertools.product(State, Input))
+    assert {TRANSITIONS[State.CLOSED, one][0] for one in Input} == {State.CLOSED}

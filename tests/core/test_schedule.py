@@ -1,0 +1,198 @@
+"""When to export and when to ask: the schedule's decisions as scripts of what happens."""
+
+import pytest
+
+from extension.schedule import (
+    ASK_BEFORE_DEADLINE_S,
+    FAREWELL_S,
+    RETRY_FIRST_S,
+    Decision,
+    Schedule,
+    Waiting,
+)
+from extension.settings import FlushSettings
+
+NONE = Waiting(0, 0, 0.0)
+FRESH = Waiting(1, 1_000, 0.5)
+OLD = Waiting(3, 3_000, 5.0)
+ASK = Decision(ask=True)
+REST = Decision()
+TIMEOUT_S = 10.0
+
+
+def schedule(mode: str, **settings: int) -> Schedule:
+    return Schedule(FlushSettings(mode=mode, **settings), TIMEOUT_S)
+
+
+def invoke(
+    plan: Schedule,
+    now_s: float = 100.0,
+    left_s: float = 3.0,
+    wall_s: float = 1_000.0,
+    *,
+    first: bool = False,
+    end_will_come: bool = True,
+) -> None:
+    plan.on_invoke(now_s, wall_s, now_s + left_s, first=first, end_will_come=end_will_come)
+
+
+def decide(
+    plan: Schedule, waiting: Waiting, now_s: float = 100.0, wall_s: float = 1_000.0
+) -> Decision:
+    return plan.decide(now_s, wall_s, waiting, can_export=True)
+
+
+@pytest.mark.parametrize("mode", ["next", "end", "auto"])
+def test_without_an_end_to_come_every_mode_asks_at_once(mode: str) -> None:
+    """A function without a writer is never held, whatever the mode."""
+    plan = schedule(mode)
+    invoke(plan, first=True, end_will_come=False)
+    assert decide(plan, NONE) == ASK
+    assert decide(plan, NONE) == REST
+
+
+def test_next_asks_at_once_while_nothing_is_due() -> None:
+    """A young, small batch costs the invocation nothing."""
+    plan = schedule("next")
+    invoke(plan, first=True)
+    assert decide(plan, FRESH) == ASK
+
+
+@pytest.mark.parametrize(
+    "due", [OLD, Waiting(512, 1, 0.0), Waiting(1, 1_048_576, 0.0)], ids=["age", "count", "bytes"]
+)
+def test_next_holds_for_a_due_batch_and_no_longer_than_hold_ms(due: Waiting) -> None:
+    """Age, count or bytes make a batch due; at hold_ms the export is aborted and /next asked."""
+    plan = schedule("next", hold_ms=200)
+    invoke(plan)
+    begun = decide(plan, due)
+    assert begun.export_for_s == pytest.approx(0.2)
+    assert decide(plan, due, now_s=100.1) == Decision(wake_at_s=pytest.approx(100.2))
+    assert decide(plan, due, now_s=100.2) == Decision(abort=True, ask=True)
+    assert decide(plan, due, now_s=100.3) == REST
+
+
+def test_next_asks_when_the_export_is_done() -> None:
+    """The hold ends with the export, not with hold_ms."""
+    plan = schedule("next")
+    invoke(plan)
+    decide(plan, OLD)
+    plan.on_export_done(1_000.05, arrived=True)
+    assert decide(plan, NONE, now_s=100.05) == ASK
+
+
+def test_end_waits_for_the_end_then_exports_then_asks() -> None:
+    """Mode end: hold, export for a tenth of the time left at most, ask."""
+    plan = schedule("end")
+    invoke(plan, left_s=3.0)
+    assert decide(plan, NONE) == Decision(wake_at_s=pytest.approx(103.0 - ASK_BEFORE_DEADLINE_S))
+    plan.on_end(failed=False)
+    begun = decide(plan, FRESH, now_s=101.0)
+    assert begun.export_for_s == pytest.approx(0.2)
+    plan.on_export_done(1_001.0, arrived=True)
+    assert decide(plan, NONE, now_s=101.05) == ASK
+
+
+def test_end_never_waits_into_the_deadline() -> None:
+    """100 ms before the deadline /next is asked, end or no end."""
+    plan = schedule("end")
+    invoke(plan, left_s=3.0)
+    decide(plan, NONE)
+    assert decide(plan, NONE, now_s=102.9) == ASK
+
+
+def test_end_does_not_wait_for_a_process_that_is_gone() -> None:
+    """Once the runtime process has ended no end will be told."""
+    plan = schedule("end")
+    invoke(plan)
+    decide(plan, NONE)
+    plan.on_runtime_gone()
+    assert decide(plan, NONE, now_s=100.5) == ASK
+
+
+def test_auto_holds_the_first_rare_and_post_error_invocations_only() -> None:
+    """auto is end for the first, after an error and after a gap over max_age_ms; else next."""
+    plan = schedule("auto")
+    held = []
+    for wall_s, first, failed in [
+        (1_000.0, True, False),
+        (1_001.0, False, True),
+        (1_002.0, False, False),
+        (1_003.0, False, False),
+        (1_060.0, False, False),
+        (1_061.0, False, False),
+    ]:
+        invoke(plan, wall_s=wall_s, first=first)
+        decision = decide(plan, NONE, wall_s=wall_s)
+        held.append(decision.wake_at_s is not None)
+        plan.on_end(failed=failed)
+        decide(plan, NONE, wall_s=wall_s)
+    assert held == [True, False, True, False, True, False]
+
+
+def test_a_failing_collector_is_left_alone_between_tries() -> None:
+    """After a failure nothing is tried, and nothing held, until the pause is over."""
+    plan = schedule("next")
+    invoke(plan)
+    decide(plan, OLD)
+    plan.on_export_done(1_000.0, arrived=False)
+    assert decide(plan, OLD) == ASK
+    invoke(plan, wall_s=1_000.5)
+    assert decide(plan, OLD, wall_s=1_000.5) == ASK
+    invoke(plan, wall_s=1_000.0 + RETRY_FIRST_S)
+    assert decide(plan, OLD, wall_s=1_000.0 + RETRY_FIRST_S).export_for_s is not None
+    assert not plan.exporter_down
+    for _ in range(2):
+        plan.on_export_done(1_000.0, arrived=False)
+    assert plan.exporter_down
+
+
+def test_a_thread_stuck_in_name_resolution_holds_nothing() -> None:
+    """An export that cannot be ended is not waited for by later invocations."""
+    plan = schedule("next")
+    invoke(plan)
+    decide(plan, OLD)
+    decide(plan, OLD, now_s=100.3)
+    invoke(plan, now_s=101.0, wall_s=1_001.0)
+    assert decide(plan, OLD, now_s=101.0, wall_s=1_001.0) == Decision(abort=True, ask=True)
+
+
+def test_shutdown_exports_everything_and_leaves() -> None:
+    """SHUTDOWN exports until nothing waits, then exits."""
+    plan = schedule("next")
+    plan.on_shutdown(200.0, 202.0)
+    until = 202.0 - 0.1 - FAREWELL_S
+    assert decide(plan, FRESH, now_s=200.0) == Decision(export_for_s=pytest.approx(until - 200.0))
+    assert decide(plan, FRESH, now_s=201.0) == Decision(wake_at_s=pytest.approx(until))
+    plan.on_export_done(1_100.0, arrived=True)
+    assert decide(plan, FRESH, now_s=201.0).export_for_s == pytest.approx(until - 201.0)
+    plan.on_export_done(1_100.0, arrived=True)
+    assert decide(plan, NONE, now_s=201.1) == Decision(exit=True)
+
+
+def test_shutdown_leaves_in_time_whatever_the_collector_does() -> None:
+    """At 1,850 ms the export in flight is ended and the process leaves."""
+    plan = schedule("next")
+    plan.on_shutdown(200.0, 202.0)
+    decide(plan, FRESH, now_s=200.0)
+    assert decide(plan, FRESH, now_s=201.851) == Decision(abort=True, exit=True)
+
+
+def test_shutdown_tries_a_quick_failure_once_more() -> None:
+    """One failure may be a connection that died in the freeze; two are the collector."""
+    plan = schedule("next")
+    plan.on_shutdown(200.0, 202.0)
+    assert decide(plan, FRESH, now_s=200.0).export_for_s is not None
+    plan.on_export_done(1_100.0, arrived=False)
+    assert decide(plan, FRESH, now_s=200.01).export_for_s is not None
+    plan.on_export_done(1_100.0, arrived=False)
+    assert decide(plan, FRESH, now_s=200.02) == Decision(exit=True)
+
+
+def test_without_an_exporter_nothing_is_held_or_exported() -> None:
+    """A broken configuration captures and counts, and costs nothing."""
+    plan = schedule("next")
+    invoke(plan)
+    assert plan.decide(100.0, 1_000.0, OLD, can_export=False) == ASK
+    plan.on_shutdown(200.0, 202.0)
+    assert plan.decide(200.0, 1_000.0, OLD, can_export=False) == Decision(exit=True)
