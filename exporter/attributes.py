@@ -1,0 +1,44 @@
+"""Names of the attributes that spanpipe sets, in one place.
+
+From OpenTelemetry's semantic conventions 1.44 where they have one; the rest is under
+``spanpipe.``.
+"""
+
+# Resource
+CLOUD_PROVIDER = "cloud.provider"
+CLOUD_PLATFORM = "cloud.platform"
+CLOUD_REGION = "cloud.region"
+FAAS_NAME = "faas.name"
+FAAS_VERSION = "faas.version"
+FAAS_INSTANCE = "faas.instance"
+FAAS_MAX_MEMORY = "faas.max_memory"
+SERVICE_NAME = "service.name"
+AWS_LOG_GROUP_NAMES = "aws.log.group.names"
+AWS_LOG_STREAM_NAMES = "aws.log.stream.names"
+TELEMETRY_SDK_LANGUAGE = "telemetry.sdk.language"
+TELEMETRY_SDK_NAME = "telemetry.sdk.name"
+TELEMETRY_SDK_VERSION = "telemetry.sdk.version"
+TELEMETRY_DISTRO_NAME = "telemetry.distro.name"
+TELEMETRY_DISTRO_VERSION = "telemetry.distro.version"
+
+# Invocation span
+FAAS_INVOCATION_ID = "faas.invocation_id"
+FAAS_TRIGGER = "faas.trigger"
+FAAS_COLDSTART = "faas.coldstart"
+CLOUD_ACCOUNT_ID = "cloud.account.id"
+CLOUD_RESOURCE_ID = "cloud.resource_id"
+AWS_LAMBDA_INVOKED_ARN = "aws.lambda.invoked_arn"
+ERROR_TYPE = "error.type"
+
+FATE = "spanpipe.fate"
+RESULT_BODY = "spanpipe.result.body"
+RESULT_SIZE_BYTES = "spanpipe.result.size_bytes"
+RESULT_TRUNCATED = "spanpipe.result.truncated"
+RESULT_CONTENT_KIND = "spanpipe.result.content_kind"
+
+# Span events
+EXCEPTION = "exception"
+EXCEPTION_TYPE = "exception.type"
+EXCEPTION_MESSAGE = "exception.message"
+EXCEPTION_STACKTRACE = "exception.stacktrace"
+PARTIAL_RESULT = "spanpipe.partial_result"

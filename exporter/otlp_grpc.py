@@ -1,0 +1,171 @@
+"""OTLP over gRPC on a kept channel: the library's encoder and its generated stub.
+
+Not the library's exporter: it hides partial success, and retries past every deadline.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import grpc
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
+from opentelemetry.sdk.trace import ReadableSpan
+
+from exporter.delivery import Outcome, Verdict, shown_endpoint
+from exporter.settings import ExporterSettings, TlsSettings
+
+RETRYABLE_CODES = frozenset(
+    {
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.ABORTED,
+        grpc.StatusCode.OUT_OF_RANGE,
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DATA_LOSS,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        # A key may be rotating, as with 401 and 403 over HTTP.
+        grpc.StatusCode.UNAUTHENTICATED,
+        grpc.StatusCode.PERMISSION_DENIED,
+    }
+)
+"""OTLP specification, "Failures" of OTLP/gRPC, and the two for credentials."""
+UNCERTAIN_CODES = frozenset({grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED})
+"""No answer came, and the request may have been read."""
+
+DEFAULT_PORT = 4317
+_COMPRESSIONS = {"gzip": grpc.Compression.Gzip, "none": grpc.Compression.NoCompression}
+_OPTIONS = (
+    # After a failed connect the next export tries at once, not after gRPC's own back-off.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+)
+
+
+class GrpcSender:
+    """`exporter.delivery.Sender` over gRPC."""
+
+    def __init__(self, settings: ExporterSettings) -> None:
+        self._endpoint = shown_endpoint(settings.endpoint)
+        self._metadata = tuple((key.lower(), value) for key, value in settings.headers.items())
+        self._compression = _COMPRESSIONS[settings.compression]
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._call: Any = None
+        self._aborted = False
+        self._channel: Any = None
+
+    def send(self, spans: Sequence[ReadableSpan], timeout_s: float) -> Outcome:
+        """See `Sender.send`."""
+        began_s = time.monotonic()
+        count = len(spans)
+        try:
+            with self._lock:
+                self._aborted = False
+            request = encode_spans(spans)
+            if self._channel is None:
+                self._channel = _open_channel(self._settings)
+            stub: Any = TraceServiceStub(self._channel)  # type: ignore[no-untyped-call]
+            call = stub.Export.future(
+                request,
+                timeout=max(0.001, timeout_s - (time.monotonic() - began_s)),
+                metadata=self._metadata,
+                compression=self._compression,
+            )
+            with self._lock:
+                self._call = call
+                if self._aborted:
+                    call.cancel()
+            answer = call.result()
+        except grpc.FutureCancelledError:
+            return Outcome(
+                Verdict.RETRYABLE,
+                count,
+                f"{self._endpoint}: no answer in time",
+                status="CANCELLED",
+                uncertain=True,
+                duration_s=time.monotonic() - began_s,
+            )
+        except grpc.RpcError as error:
+            return self._failed(error, count, time.monotonic() - began_s)
+        except Exception as error:  # noqa: BLE001 - bad files, a fault of the library
+            detail = f"{self._endpoint}: {type(error).__name__}: {error}"
+            return Outcome(Verdict.REFUSED, count, detail)
+        finally:
+            with self._lock:
+                self._call = None
+        return self._answered(answer, count, time.monotonic() - began_s)
+
+    def abort(self) -> None:
+        """See `Sender.abort`."""
+        with self._lock:
+            self._aborted = True
+            call = self._call
+        if call is not None:
+            call.cancel()
+
+    def close(self) -> None:
+        """See `Sender.close`."""
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+
+    def _answered(self, answer: Any, count: int, duration_s: float) -> Outcome:
+        rejected = answer.partial_success.rejected_spans
+        if not rejected:
+            return Outcome(
+                Verdict.ACCEPTED,
+                count,
+                f"{self._endpoint} answered OK",
+                status="OK",
+                duration_s=duration_s,
+            )
+        message = answer.partial_success.error_message
+        return Outcome(
+            Verdict.PARTIAL,
+            count,
+            f"{self._endpoint} answered OK but rejected {rejected} of {count} spans: {message}",
+            rejected_count=rejected,
+            status="OK",
+            duration_s=duration_s,
+        )
+
+    def _failed(self, error: grpc.RpcError, count: int, duration_s: float) -> Outcome:
+        code: grpc.StatusCode = error.code()
+        detail = (error.details() or "").strip()
+        return Outcome(
+            Verdict.RETRYABLE if code in RETRYABLE_CODES else Verdict.REFUSED,
+            count,
+            f"{self._endpoint} answered {code.name}: {detail}",
+            status=code.name,
+            uncertain=code in UNCERTAIN_CODES,
+            duration_s=duration_s,
+        )
+
+
+def _open_channel(settings: ExporterSettings) -> Any:
+    parts = urlsplit(settings.endpoint)
+    host = parts.hostname or "localhost"
+    if ":" in host:
+        host = f"[{host}]"
+    target = f"{host}:{parts.port or DEFAULT_PORT}"
+    if parts.scheme == "http":
+        return grpc.insecure_channel(target, options=_OPTIONS)
+    return grpc.secure_channel(target, _credentials(settings.tls), options=_OPTIONS)
+
+
+def _credentials(tls: TlsSettings) -> grpc.ChannelCredentials:
+    return grpc.ssl_channel_credentials(
+        root_certificates=_read(tls.ca_file),
+        private_key=_read(tls.key_file),
+        certificate_chain=_read(tls.cert_file),
+    )
+
+
+def _read(path: str | None) -> bytes | None:
+    return Path(path).read_bytes() if path else None

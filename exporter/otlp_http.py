@@ -1,0 +1,336 @@
+"""OTLP over HTTP through the library's exporter, with its traps taken out.
+
+The stock exporter takes redirects and partial success for success, retries on its own clock,
+and its timeout is one for each read, so that a body that drips outlives it. Here it only
+encodes, compresses and posts: our session judges the answer and fails in a way that it does
+not retry, every socket is recorded, and at the deadline they are shut down under it.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import requests
+import urllib3
+from google.protobuf.message import DecodeError
+from opentelemetry.exporter.otlp.proto.http import Compression
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry.sdk.trace import ReadableSpan
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from exporter.delivery import Outcome, Verdict, shown_endpoint
+from exporter.settings import ExporterSettings
+
+MAX_ANSWER_BYTES = 65_536
+"""An answer is a few bytes of protobuf; more is not read."""
+
+RETRYABLE_STATUSES = frozenset({429, 502, 503, 504})
+"""OTLP specification, "Retryable Response Codes"."""
+KEPT_STATUSES = frozenset({401, 403})
+"""A key may be rotating: what a wrong one refuses is kept."""
+
+_COMPRESSIONS = {"gzip": Compression.Gzip, "none": Compression.NoCompression}
+
+# The library logs each failure in its own words; ours are in the outcome.
+_silent = logging.getLogger("spanpipe.silent")
+_silent.addHandler(logging.NullHandler())
+_silent.propagate = False
+
+
+class _JudgedError(Exception):
+    """Carries an outcome out of the library, which retries no error of a kind it cannot know."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.detail)
+        self.outcome = outcome
+
+
+class _Wires:
+    """The sockets in use, so that another thread can end what is going on in them.
+
+    A duplicate of each descriptor is kept: TLS takes the first one over, and shutting down
+    either shuts down the connection.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._duplicates: dict[int, socket.socket] = {}
+        self._cut = False
+        self.sent = False
+        self.until_s = 0.0
+
+    def begin(self, until_s: float) -> None:
+        with self._lock:
+            self._cut = False
+            self.sent = False
+            self.until_s = until_s
+
+    def cut(self) -> None:
+        with self._lock:
+            self._cut = True
+            for duplicate in self._duplicates.values():
+                try:
+                    duplicate.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass  # not connected, or not any more
+
+    @property
+    def is_cut(self) -> bool:
+        return self._cut
+
+    def left_s(self) -> float:
+        """Until the deadline; raises TimeoutError after it, or once cut."""
+        left_s = self.until_s - time.monotonic()
+        if self._cut or left_s <= 0:
+            raise TimeoutError("the time for this export is over")
+        return left_s
+
+    def record(self, key: int, connected: socket.socket) -> None:
+        with self._lock:
+            self._close(key)
+            duplicate = connected.dup()
+            self._duplicates[key] = duplicate
+
+    def forget(self, key: int) -> None:
+        with self._lock:
+            self._close(key)
+
+    def _close(self, key: int) -> None:
+        duplicate = self._duplicates.pop(key, None)
+        if duplicate is not None:
+            duplicate.close()
+
+
+def _connect(wires: _Wires, key: int, host: str, port: int) -> socket.socket:
+    """A connected socket within the time that is left, over all addresses together."""
+    last: OSError | None = None
+    for family, kind, protocol, _, address in socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM
+    ):
+        left_s = wires.left_s()
+        made = socket.socket(family, kind, protocol)
+        try:
+            made.settimeout(left_s)
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            wires.record(key, made)
+            made.connect(address)
+        except OSError as error:
+            made.close()
+            wires.forget(key)
+            last = error
+        else:
+            return made
+    raise last or OSError(f"{host} has no address")
+
+
+class _Recorded:
+    """What both kinds of connection do alike; mixed into urllib3's."""
+
+    wires: ClassVar[_Wires]
+
+    def _new_conn(self: Any) -> socket.socket:
+        return _connect(self.wires, id(self), self._dns_host, self.port)
+
+    def send(self: Any, data: Any) -> None:
+        if self.sock is None:
+            self.connect()
+        self.wires.left_s()
+        self.wires.sent = True
+        super().send(data)  # type: ignore[misc]
+
+    def close(self: Any) -> None:
+        self.wires.forget(id(self))
+        super().close()  # type: ignore[misc]
+
+
+class _Adapter(HTTPAdapter):
+    """Pools whose connections are recorded, behind a proxy too; no retries of its own."""
+
+    def __init__(self, wires: _Wires) -> None:
+        plain = type("PlainConnection", (_Recorded, HTTPConnection), {"wires": wires})
+        tls = type("TlsConnection", (_Recorded, HTTPSConnection), {"wires": wires})
+        self._pool_classes = {
+            "http": type("Pool", (urllib3.HTTPConnectionPool,), {"ConnectionCls": plain}),
+            "https": type("TlsPool", (urllib3.HTTPSConnectionPool,), {"ConnectionCls": tls}),
+        }
+        super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = self._pool_classes
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        manager.pool_classes_by_scheme = self._pool_classes
+        return manager
+
+
+class _Session(requests.Session):
+    """Turns every end of a request into an outcome."""
+
+    def __init__(self, wires: _Wires, endpoint: str) -> None:
+        super().__init__()
+        self.outcome: Outcome | None = None
+        self.span_count = 0
+        self._wires = wires
+        self._endpoint = endpoint
+        adapter = _Adapter(wires)
+        self.mount("http://", adapter)
+        self.mount("https://", adapter)
+        # Proxies come from the environment; a .netrc must not replace the user's headers.
+        self.auth = lambda request: request
+        self.hooks["response"] = [self._judge]
+
+    def request(self, *args: Any, **kwargs: Any) -> requests.Response:
+        try:
+            return super().request(*args, **kwargs)
+        except _JudgedError as judged:
+            self.outcome = judged.outcome
+            raise
+        except Exception as error:
+            self.outcome = self._failed(error)
+            raise _JudgedError(self.outcome) from error
+
+    def _failed(self, error: Exception) -> Outcome:
+        if self._wires.is_cut or isinstance(error, TimeoutError | requests.Timeout):
+            reason = "no answer in time" if self._wires.sent else "not reached in time"
+        else:
+            reason = _innermost(error)
+        return Outcome(
+            Verdict.RETRYABLE,
+            self.span_count,
+            f"{self._endpoint}: {reason}",
+            uncertain=self._wires.sent,
+        )
+
+    def _judge(self, response: requests.Response, **_: Any) -> None:
+        body = response.raw.read(MAX_ANSWER_BYTES, decode_content=True) or b""
+        status = response.status_code
+        named = f"{self._endpoint} answered {status} {response.reason or ''}".rstrip()
+        if status == 200:
+            rejected, message = _partial_success(body)
+            if rejected:
+                raise self._judged(
+                    Verdict.PARTIAL,
+                    f"{named} but rejected {rejected} of {self.span_count} spans: {message}",
+                    rejected_count=rejected,
+                    status=str(status),
+                )
+            self.outcome = Outcome(Verdict.ACCEPTED, self.span_count, named, status=str(status))
+            if len(body) >= MAX_ANSWER_BYTES:
+                response.close()
+            return
+        retry_after_s = None
+        verdict = Verdict.REFUSED
+        if status in RETRYABLE_STATUSES:
+            verdict = Verdict.RETRYABLE
+            retry_after_s = _seconds(response.headers.get("Retry-After"))
+        elif status in KEPT_STATUSES:
+            verdict = Verdict.RETRYABLE
+        elif 300 <= status < 400:
+            verdict = Verdict.RETRYABLE
+            named += ", a redirect, which OTLP does not follow: set the final URL as endpoint"
+        response.close()
+        raise self._judged(verdict, named, status=str(status), retry_after_s=retry_after_s)
+
+    def _judged(self, verdict: Verdict, detail: str, **values: Any) -> _JudgedError:
+        return _JudgedError(Outcome(verdict, self.span_count, detail, **values))
+
+
+class HttpSender:
+    """`exporter.delivery.Sender` over HTTP/1.1 with protobuf bodies."""
+
+    def __init__(self, settings: ExporterSettings) -> None:
+        self._settings = settings
+        self._wires = _Wires()
+        self._session = _Session(self._wires, shown_endpoint(settings.endpoint))
+
+    def send(self, spans: Sequence[ReadableSpan], timeout_s: float) -> Outcome:
+        """See `Sender.send`."""
+        began_s = time.monotonic()
+        self._wires.begin(began_s + timeout_s)
+        self._session.outcome = None
+        self._session.span_count = len(spans)
+        watchdog = threading.Timer(timeout_s, self._wires.cut)
+        watchdog.daemon = True
+        watchdog.start()
+        try:
+            self._exporter(timeout_s).export(spans)
+        except Exception as error:  # noqa: BLE001 - a fault of the library is an outcome too
+            self._session.outcome = self._fault(len(spans), error)
+        finally:
+            watchdog.cancel()
+        outcome = self._session.outcome
+        if outcome is None:
+            outcome = self._fault(len(spans), RuntimeError("the spans could not be encoded"))
+        return _timed(outcome, time.monotonic() - began_s)
+
+    def abort(self) -> None:
+        """See `Sender.abort`."""
+        self._wires.cut()
+
+    def close(self) -> None:
+        """See `Sender.close`."""
+        self._session.close()
+
+    def _exporter(self, timeout_s: float) -> OTLPSpanExporter:
+        # Made anew for each flush, as its timeout cannot be changed; it opens nothing.
+        settings = self._settings
+        exporter = OTLPSpanExporter(
+            endpoint=settings.endpoint,
+            certificate_file=settings.tls.ca_file,
+            client_key_file=settings.tls.key_file,
+            client_certificate_file=settings.tls.cert_file,
+            headers=dict(settings.headers),
+            timeout=timeout_s,
+            compression=_COMPRESSIONS[settings.compression],
+            session=self._session,
+        )
+        exporter._client._logger = _silent  # noqa: SLF001 - it takes none from outside
+        return exporter
+
+    def _fault(self, span_count: int, error: Exception) -> Outcome:
+        endpoint = shown_endpoint(self._settings.endpoint)
+        return Outcome(Verdict.REFUSED, span_count, f"{endpoint}: {type(error).__name__}: {error}")
+
+
+def _timed(outcome: Outcome, duration_s: float) -> Outcome:
+    from dataclasses import replace
+
+    return replace(outcome, duration_s=duration_s)
+
+
+def _partial_success(body: bytes) -> tuple[int, str]:
+    """Rejected spans and the collector's words; (0, "") for an answer that is no protobuf."""
+    try:
+        answer = ExportTraceServiceResponse.FromString(body)
+    except DecodeError:
+        return 0, ""
+    partial = answer.partial_success
+    return partial.rejected_spans, partial.error_message
+
+
+def _seconds(text: str | None) -> float | None:
+    try:
+        return max(0.0, float(text)) if text else None
+    except ValueError:
+        return None  # a date: the pause of our own serves
+
+
+def _innermost(error: BaseException) -> str:
+    """The cause that says something: libraries wrap it several times."""
+    seen = error
+    for _ in range(8):
+        inner = seen.__cause__ or seen.__context__ or getattr(seen, "reason", None)
+        if not isinstance(inner, BaseException):
+            break
+        seen = inner
+    text = seen.strerror if isinstance(seen, OSError) and seen.strerror else str(seen)
+    return f"{type(seen).__name__}: {text}" if text else type(seen).__name__

@@ -1,0 +1,282 @@
+"""Finished invocations to OpenTelemetry spans: a pure conversion.
+
+One `Invocation` gives one SERVER span and an INTERNAL span for each of its children, all in
+one trace. Source: OpenTelemetry semantic conventions 1.44, "FaaS spans", "AWS Lambda" and
+"Exceptions on spans".
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import Event as SdkEvent
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.sdk.version import __version__ as sdk_version
+from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
+
+from exporter import attributes as names
+from exporter.record import (
+    AttributeValue,
+    ChildSpan,
+    Environment,
+    Event,
+    Failure,
+    Fate,
+    Invocation,
+    Partial,
+    Payload,
+)
+
+Attributes = dict[str, AttributeValue]
+
+_BYTES_PER_MB = 1024 * 1024
+_ARN_PARTS = 7
+"""``arn:aws:lambda:region:account:function:name``; a qualifier is the eighth."""
+_NO_ALIAS = "$LATEST"
+_SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+_UNSET = Status(StatusCode.UNSET)
+
+FATE_ERROR_TYPES: Mapping[Fate, str] = {
+    Fate.TIMED_OUT: "Sandbox.Timedout",
+    Fate.CRASHED: "Runtime.ExitError",
+    Fate.RAISED: "Unknown",
+}
+"""``error.type`` where the record brings no failure of its own."""
+
+
+def spanpipe_version() -> str:
+    """The installed distribution's; "0" in a tree that was never installed."""
+    try:
+        return version("spanpipe")
+    except PackageNotFoundError:
+        return "0"
+
+
+class SpanBuilder:
+    """Builds spans; keeps the resource of each environment, since it hardly ever changes.
+
+    `service_name` None: the resource attributes' own, else the function's name.
+    """
+
+    def __init__(
+        self,
+        service_name: str | None = None,
+        resource_attributes: Mapping[str, str | bool | int | float] | None = None,
+    ) -> None:
+        self._service_name = service_name
+        self._resource_attributes = dict(resource_attributes or {})
+        self._resources: dict[Environment, Resource] = {}
+        self._version = spanpipe_version()
+        self._scope = InstrumentationScope("spanpipe", self._version)
+
+    def spans(self, invocations: Sequence[Invocation]) -> list[ReadableSpan]:
+        """The spans of `invocations`, each invocation's own span before its children's."""
+        built: list[ReadableSpan] = []
+        for invocation in invocations:
+            self._add_spans(invocation, built)
+        return built
+
+    def resource(self, environment: Environment) -> Resource:
+        """The resource of every span from `environment`."""
+        resource = self._resources.get(environment)
+        if resource is None:
+            # A log stream that changes with each record must not make this grow for ever.
+            if len(self._resources) > 8:
+                self._resources.clear()
+            resource = self._resources[environment] = Resource(self._resource(environment))
+        return resource
+
+    def _resource(self, environment: Environment) -> Attributes:
+        found: Attributes = {
+            names.CLOUD_PROVIDER: "aws",
+            names.CLOUD_PLATFORM: "aws_lambda",
+            names.FAAS_NAME: environment.function_name,
+            names.FAAS_VERSION: environment.function_version,
+            names.SERVICE_NAME: environment.function_name,
+            names.TELEMETRY_SDK_LANGUAGE: "python",
+            names.TELEMETRY_SDK_NAME: "opentelemetry",
+            names.TELEMETRY_SDK_VERSION: sdk_version,
+            names.TELEMETRY_DISTRO_NAME: "spanpipe",
+            names.TELEMETRY_DISTRO_VERSION: self._version,
+        }
+        if environment.region:
+            found[names.CLOUD_REGION] = environment.region
+        if environment.memory_mb:
+            found[names.FAAS_MAX_MEMORY] = environment.memory_mb * _BYTES_PER_MB
+        if environment.log_group:
+            found[names.AWS_LOG_GROUP_NAMES] = (environment.log_group,)
+        if environment.log_stream:
+            found[names.FAAS_INSTANCE] = environment.log_stream
+            found[names.AWS_LOG_STREAM_NAMES] = (environment.log_stream,)
+        found.update(self._resource_attributes)
+        if self._service_name:
+            found[names.SERVICE_NAME] = self._service_name
+        return found
+
+    def _add_spans(self, invocation: Invocation, built: list[ReadableSpan]) -> None:
+        context = _context(invocation.trace_id, invocation.span_id)
+        resource = self.resource(invocation.environment)
+        of_child: dict[bytes, list[Event]] = {}
+        own: list[Event] = []
+        child_ids = {child.span_id for child in invocation.children}
+        for event in invocation.events:
+            # An event of a child that never ended is kept, in the invocation span.
+            if event.span_id is not None and event.span_id in child_ids:
+                of_child.setdefault(event.span_id, []).append(event)
+            else:
+                own.append(event)
+        built.append(
+            ReadableSpan(
+                name=invocation.environment.function_name,
+                context=context,
+                resource=resource,
+                attributes=_invocation_attributes(invocation),
+                events=_invocation_events(invocation, own),
+                kind=SpanKind.SERVER,
+                status=_status(invocation),
+                start_time=invocation.start_unix_ns,
+                end_time=invocation.end_unix_ns,
+                instrumentation_scope=self._scope,
+            )
+        )
+        for child in invocation.children:
+            parent = context
+            if child.parent_span_id is not None and child.parent_span_id in child_ids:
+                parent = _context(invocation.trace_id, child.parent_span_id)
+            events = [_event(event) for event in of_child.get(child.span_id, ())]
+            built.append(self._child(invocation, child, parent, resource, events))
+
+    def _child(
+        self,
+        invocation: Invocation,
+        child: ChildSpan,
+        parent: SpanContext,
+        resource: Resource,
+        events: list[SdkEvent],
+    ) -> ReadableSpan:
+        attributes = dict(child.attributes)
+        status = _UNSET
+        if child.failure is not None:
+            attributes[names.ERROR_TYPE] = child.failure.error_type
+            events.append(_exception(child.failure, child.end_unix_ns))
+            status = Status(StatusCode.ERROR, child.failure.message or None)
+        return ReadableSpan(
+            name=child.name,
+            context=_context(invocation.trace_id, child.span_id),
+            parent=parent,
+            resource=resource,
+            attributes=attributes,
+            events=events,
+            kind=SpanKind.INTERNAL,
+            status=status,
+            start_time=child.start_unix_ns,
+            end_time=child.end_unix_ns,
+            instrumentation_scope=self._scope,
+        )
+
+
+def _context(trace_id: bytes, span_id: bytes) -> SpanContext:
+    return SpanContext(
+        int.from_bytes(trace_id, "big"),
+        int.from_bytes(span_id, "big"),
+        is_remote=False,
+        trace_flags=_SAMPLED,
+    )
+
+
+def _invocation_attributes(invocation: Invocation) -> Attributes:
+    found: Attributes = {
+        names.FAAS_INVOCATION_ID: invocation.request_id,
+        names.FAAS_TRIGGER: "other",
+        names.FATE: invocation.fate.value,
+    }
+    arn = invocation.invoked_function_arn
+    if arn:
+        found[names.AWS_LAMBDA_INVOKED_ARN] = arn
+        found[names.CLOUD_RESOURCE_ID] = resource_id(arn, invocation.environment.function_version)
+    account_id = invocation.environment.account_id or _account_id(arn)
+    if account_id:
+        found[names.CLOUD_ACCOUNT_ID] = account_id
+    if invocation.cold_start is not None:
+        found[names.FAAS_COLDSTART] = invocation.cold_start
+    error_type = _error_type(invocation)
+    if error_type:
+        found[names.ERROR_TYPE] = error_type
+    if invocation.result is not None:
+        found.update(_result_attributes(invocation.result))
+    return found
+
+
+def resource_id(invoked_arn: str, function_version: str) -> str:
+    """``cloud.resource_id``: the invoked ARN with an alias replaced by the version."""
+    parts = invoked_arn.split(":")
+    if len(parts) <= _ARN_PARTS or function_version in ("", _NO_ALIAS):
+        return ":".join(parts[:_ARN_PARTS])
+    return ":".join([*parts[:_ARN_PARTS], function_version])
+
+
+def _account_id(arn: str) -> str:
+    parts = arn.split(":")
+    return parts[4] if len(parts) >= _ARN_PARTS else ""
+
+
+def _error_type(invocation: Invocation) -> str | None:
+    if invocation.failure is not None:
+        return invocation.failure.error_type
+    return FATE_ERROR_TYPES.get(invocation.fate)
+
+
+def _status(invocation: Invocation) -> Status:
+    error_type = _error_type(invocation)
+    if error_type is None:
+        return _UNSET
+    message = invocation.failure.message if invocation.failure is not None else ""
+    return Status(StatusCode.ERROR, message or error_type)
+
+
+def _result_attributes(payload: Payload) -> Attributes:
+    found: Attributes = {names.RESULT_CONTENT_KIND: payload.content_kind}
+    if payload.content_kind != "none":
+        found[names.RESULT_BODY] = _body_text(payload)
+        found[names.RESULT_TRUNCATED] = payload.truncated
+    if payload.size_bytes is not None:
+        found[names.RESULT_SIZE_BYTES] = payload.size_bytes
+    return found
+
+
+def _body_text(payload: Payload) -> str:
+    """OTLP attributes are text: binary bodies as base64 (RFC 4648)."""
+    if payload.content_kind == "binary":
+        return base64.b64encode(payload.body).decode("ascii")
+    return payload.body.decode("utf-8", "backslashreplace")
+
+
+def _invocation_events(invocation: Invocation, own: Sequence[Event]) -> list[SdkEvent]:
+    events = [_event(event) for event in own]
+    events += [_partial(index, one) for index, one in enumerate(invocation.partials)]
+    failure = invocation.failure
+    if failure is not None and invocation.fate is Fate.RAISED:
+        events.append(_exception(failure, invocation.end_unix_ns))
+    return events
+
+
+def _event(event: Event) -> SdkEvent:
+    return SdkEvent(event.name, dict(event.attributes), event.time_unix_ns)
+
+
+def _partial(index: int, partial: Partial) -> SdkEvent:
+    attributes = {"spanpipe.partial_result.index": index, **_result_attributes(partial.payload)}
+    return SdkEvent(names.PARTIAL_RESULT, attributes, partial.time_unix_ns)
+
+
+def _exception(failure: Failure, time_unix_ns: int) -> SdkEvent:
+    attributes: Attributes = {names.EXCEPTION_TYPE: failure.error_type}
+    if failure.message:
+        attributes[names.EXCEPTION_MESSAGE] = failure.message
+    if failure.stack_trace:
+        attributes[names.EXCEPTION_STACKTRACE] = failure.stack_trace
+    return SdkEvent(names.EXCEPTION, attributes, time_unix_ns)
