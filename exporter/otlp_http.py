@@ -293,7 +293,7 @@ class HttpSender:
             compression=_COMPRESSIONS[settings.compression],
             session=self._session,
         )
-        exporter._client._logger = _silent  # noqa: SLF001 - it takes none from outside
+        exporter._client._logger = _silent  # it takes none from outside
         return exporter
 
     def _fault(self, span_count: int, error: Exception) -> Outcome:

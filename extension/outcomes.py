@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from exporter.delivery import Outcome
-
     from extension.ledger import Backlog
 
 

@@ -17,7 +17,6 @@ from extension.settings import Settings
 if TYPE_CHECKING:
     from exporter.delivery import Outcome, Sender
     from exporter.spans import SpanBuilder
-
     from extension.config import LoadedConfig
 
 

@@ -129,7 +129,7 @@ class Schedule:
         self._shutdown_until_s = max(until, now_s)
         self._asked = True
 
-    def decide(
+    def decide(  # noqa: PLR0911 - one return for each rule, in the order they hold
         self, now_s: float, wall_s: float, waiting: Waiting, *, can_export: bool
     ) -> Decision:
         """What to do at this moment; call it again after doing it, until it only waits.

@@ -1,8 +1,8 @@
 """The errors of the channel.
 
-    ChannelError
-    ├── ProtocolError      bytes that are not what PROTOCOL.md says
-    └── HostilePathError   something at a path of ours that we must not use
+ChannelError
+├── ProtocolError      bytes that are not what PROTOCOL.md says
+└── HostilePathError   something at a path of ours that we must not use
 """
 
 

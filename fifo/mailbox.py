@@ -5,8 +5,8 @@ The pipe holds exactly one record of `RECORD_BYTES`, big-endian, zeros to the en
     0       2        3      4            8                 12     16
     | FF 43 | version| flags| generation | max_body_bytes  | CRC32| 0 …
 
-Bit 0 of `flags`: enabled. Bit 1: capture responses. Bit 2: the exporter is down. The CRC-32 covers the 12 bytes
-before it. Whoever reads the record has taken it; the extension then puts the newest back.
+Bit 0 of `flags`: enabled. Bit 1: capture responses. Bit 2: the exporter is down. The CRC-32
+covers the 12 bytes before it. Whoever reads the record has taken it; the extension then puts the newest back.
 """
 
 import struct

@@ -12,6 +12,10 @@ import termios
 
 from fifo.errors import HostilePathError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 RESULTS_NAME = "spanpipe-results.fifo"
 CONTROL_NAME = "spanpipe-control.fifo"
 DEFAULT_DIRECTORY = "/tmp"
@@ -25,7 +29,7 @@ _F_GETPIPE_SZ = 1032
 _BASE_FLAGS = os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def directory_of(environ: "os._Environ[str] | dict[str, str]") -> str:
+def directory_of(environ: "Mapping[str, str]") -> str:
     """``$SPANPIPE_DIR``, else ``/tmp``."""
     return environ.get("SPANPIPE_DIR") or DEFAULT_DIRECTORY
 

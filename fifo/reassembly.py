@@ -120,9 +120,7 @@ class Reassembler:
             self._forget(key)
             body = b"".join(partial.fragments[index] for index in range(partial.count))
             return self._complete(frame.kind, key, body)
-        while (
-            len(self._partial) > MAX_PARTIAL_MESSAGES or self._partial_bytes > MAX_PARTIAL_BYTES
-        ):
+        while len(self._partial) > MAX_PARTIAL_MESSAGES or self._partial_bytes > MAX_PARTIAL_BYTES:
             self._give_up(next(iter(self._partial)))
         return None
 

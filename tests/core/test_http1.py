@@ -10,7 +10,8 @@ RESPONSES = {
         (200, {"content-length": "5", "lambda-extension-identifier": "a-b"}, b"hello", True),
     ),
     "chunked": (
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"3;x=y\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n",
         (200, {"transfer-encoding": "chunked"}, b"hello", True),
     ),
     "chunked with trailers": (

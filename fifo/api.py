@@ -1,0 +1,154 @@
+"""What a function may say while it runs: child spans, events, partial results, flush."""
+
+from fifo.current import current_span_id, invocation_of, process_writer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from contextvars import Token
+    from types import TracebackType
+    from typing import Any, TypeVar, overload
+
+    from fifo.writer import Invocation, Writer
+
+    Function = TypeVar("Function", bound=Callable[..., Any])
+    AttributeValue = str | bool | int | float | list[str]
+else:
+    from fifo.handler import overload
+
+_CO_COROUTINE = 0x80
+"""`inspect.CO_COROUTINE`, without importing `inspect`."""
+
+
+class Span:
+    """Work inside an invocation: a context manager that sends one span when it ends.
+
+    Outside an invocation it does nothing. `set` adds an attribute while it is open.
+    """
+
+    __slots__ = (
+        "_attributes",
+        "_invocation",
+        "_name",
+        "_parent",
+        "_start_unix_ns",
+        "_token",
+        "_writer",
+        "span_id",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        attributes: "Mapping[str, AttributeValue] | None" = None,
+        writer: "Writer | None" = None,
+    ) -> None:
+        self._name = name
+        self._attributes = dict(attributes) if attributes else {}
+        self._writer = process_writer() if writer is None else writer
+        self._invocation: Invocation | None = None
+        self._parent: bytes | None = None
+        self._start_unix_ns = 0
+        self._token: Token[bytes | None] | None = None
+        self.span_id: bytes | None = None
+
+    def set(self, key: str, value: "AttributeValue") -> None:
+        """Add one attribute."""
+        self._attributes[key] = value
+
+    def __enter__(self) -> "Span":
+        writer = self._writer
+        self._invocation = invocation_of(writer)
+        if self._invocation is not None:
+            self.span_id = writer.random_span_id()
+            self._parent = current_span_id.get()
+            self._token = current_span_id.set(self.span_id)
+            self._start_unix_ns = writer.unix_ns()
+        return self
+
+    def __exit__(
+        self,
+        kind: "type[BaseException] | None",
+        error: "BaseException | None",
+        traceback: "TracebackType | None",
+    ) -> None:
+        invocation, self._invocation = self._invocation, None
+        if invocation is None or self.span_id is None:
+            return
+        if self._token is not None:
+            try:
+                current_span_id.reset(self._token)
+            except ValueError:
+                current_span_id.set(self._parent)  # left in another context than entered
+        self._writer.span(
+            invocation,
+            self.span_id,
+            self._parent,
+            self._start_unix_ns,
+            self._name,
+            self._attributes,
+            error,
+        )
+
+    def __call__(self, function: "Function") -> "Function":
+        """As a decorator: every call of `function` is a span, coroutine functions too."""
+        name, attributes, writer = self._name, self._attributes, self._writer
+        code = getattr(function, "__code__", None)
+        if code is not None and code.co_flags & _CO_COROUTINE:
+
+            async def spanned_coroutine(*args: "Any", **kwargs: "Any") -> "Any":
+                with Span(name, attributes, writer):
+                    return await function(*args, **kwargs)
+
+            return _like(spanned_coroutine, function)  # type: ignore[no-any-return]
+
+        def spanned(*args: "Any", **kwargs: "Any") -> "Any":
+            with Span(name, attributes, writer):
+                return function(*args, **kwargs)
+
+        return _like(spanned, function)  # type: ignore[no-any-return]
+
+
+@overload
+def span(name: "Function") -> "Function": ...
+@overload
+def span(name: str, attributes: "Mapping[str, AttributeValue] | None" = None) -> Span: ...
+def span(name: "Any", attributes: "Mapping[str, AttributeValue] | None" = None) -> "Any":
+    """``with span("query", {"db": "orders"}):``, ``@span("query")`` or ``@span``."""
+    if callable(name):
+        return Span(getattr(name, "__qualname__", "span"))(name)
+    return Span(name, attributes)
+
+
+def event(name: str, attributes: "Mapping[str, AttributeValue] | None" = None) -> None:
+    """A moment in the open span; outside an invocation nothing."""
+    writer = process_writer()
+    invocation = invocation_of(writer)
+    if invocation is not None:
+        writer.event(invocation, name, attributes, current_span_id.get())
+
+
+def emit(value: object) -> None:
+    """A partial result, sent now; outside an invocation nothing."""
+    writer = process_writer()
+    invocation = invocation_of(writer)
+    if invocation is not None:
+        writer.partial(invocation, value)
+
+
+def flush(timeout_s: float = 1.0) -> bool:
+    """Whether the extension has read all that was written, waiting `timeout_s` at most.
+
+    "Read by the extension", not "exported". False also where there is no extension.
+    """
+    return process_writer().flush(timeout_s)
+
+
+def _like(decorated: "Any", function: "Any") -> "Any":
+    for name in ("__module__", "__name__", "__qualname__", "__doc__", "__annotations__"):
+        try:
+            setattr(decorated, name, getattr(function, name))
+        except AttributeError:
+            pass
+    decorated.__wrapped__ = function
+    return decorated

@@ -1,0 +1,186 @@
+"""Any value as JSON text of bounded size: a handler's result, attributes; no I/O.
+
+`json.dumps` runs in C and cannot be interrupted, so its time is bounded by size: once a
+value has been over the limit, later ones are encoded piece by piece, and encoding stops at
+the limit. What JSON cannot hold is described, never fatal: NaN and the infinities as text,
+bytes and other objects as ``{"__type__": …, "repr": …}``, keys that are no text by their own
+JSON or their description.
+"""
+
+import json
+from json.encoder import encode_basestring
+
+from fifo import messages
+
+MAX_REPR_CHARACTERS = 200
+MAX_DEPTH = 64
+_NOT_JSON = ("nan", "inf", "-inf")
+_SEPARATORS = (",", ":")
+
+
+class Encoder:
+    """Encodes results; remembers whether one has been over its limit."""
+
+    __slots__ = ("_careful", "_encode")
+
+    def __init__(self) -> None:
+        self._careful = False
+        self._encode = json.JSONEncoder(
+            ensure_ascii=False, allow_nan=False, separators=_SEPARATORS, default=_describe
+        ).encode
+
+    def body(self, value: object, max_bytes: int) -> messages.Body:
+        """`value` within `max_bytes`; `size_bytes` is None where it was never encoded whole."""
+        if isinstance(value, bytes | bytearray | memoryview):
+            size = value.nbytes if isinstance(value, memoryview) else len(value)
+            data = bytes(value[:max_bytes])
+            return messages.Body(
+                data, size, truncated=size > len(data), content_kind=messages.BINARY
+            )
+        if not self._careful:
+            try:
+                data = self._encode(value).encode("utf-8", "backslashreplace")
+            except Exception:  # noqa: BLE001, S110 - the value's own code may raise anything
+                pass  # a key that is no text, NaN, a cycle: the careful way describes them
+            else:
+                cut = messages.cut_utf8(data, max_bytes)
+                self._careful = len(cut) < len(data)
+                return messages.Body(
+                    cut,
+                    len(data),
+                    truncated=len(cut) < len(data),
+                    content_kind=messages.JSON,
+                )
+        text, whole = bounded_text(value, max_bytes)
+        data = text.encode("utf-8", "backslashreplace")
+        cut = messages.cut_utf8(data, max_bytes)
+        whole = whole and len(cut) == len(data)
+        return messages.Body(
+            cut,
+            len(data) if whole else None,
+            truncated=not whole,
+            content_kind=messages.JSON,
+        )
+
+
+def bounded_text(value: object, max_characters: int) -> "tuple[str, bool]":
+    """JSON text of `value`, stopped soon after `max_characters`; (text, whether it is whole)."""
+    writer = _Writer(max_characters)
+    try:
+        writer.write(value, 0)
+    except _FullError:
+        return "".join(writer.parts), False
+    except Exception as error:  # noqa: BLE001 - the value's own code may raise anything
+        return f'"<not encodable: {type(error).__name__}>"', True
+    return "".join(writer.parts), True
+
+
+def attributes_text(attributes: object) -> str:
+    """A span's or an event's attributes as a JSON object; empty where there are none.
+
+    One over `messages.MAX_ATTRIBUTES_BYTES` is described instead, so that what arrives is
+    JSON in any case.
+    """
+    if not attributes:
+        return ""
+    text, whole = bounded_text(attributes, messages.MAX_ATTRIBUTES_BYTES)
+    if not whole or len(text.encode("utf-8", "replace")) > messages.MAX_ATTRIBUTES_BYTES:
+        return '{"spanpipe.attributes":"over 32768 bytes"}'
+    return text if text[:1] == "{" else ""
+
+
+class _FullError(Exception):
+    pass
+
+
+class _Writer:
+    __slots__ = ("left", "open", "parts")
+
+    def __init__(self, max_characters: int) -> None:
+        self.parts: list[str] = []
+        self.left = max_characters
+        self.open: set[int] = set()
+
+    def put(self, text: str) -> None:
+        self.parts.append(text)
+        self.left -= len(text)
+        if self.left < 0:
+            raise _FullError
+
+    def text(self, value: str) -> None:
+        # Only as much as can be sent is escaped: a text may be of many megabytes.
+        whole = len(value) <= self.left
+        self.put(encode_basestring(value if whole else value[: self.left + 1]))
+        if not whole:
+            raise _FullError
+
+    def write(self, value: object, depth: int) -> None:
+        if value is None or value is True or value is False:
+            self.put("null" if value is None else "true" if value else "false")
+        elif isinstance(value, str):
+            self.text(value)
+        elif isinstance(value, int):
+            self.put(_int_text(value))
+        elif isinstance(value, float):
+            text = float.__repr__(value)
+            self.put(f'"{text}"' if text in _NOT_JSON else text)
+        elif depth >= MAX_DEPTH or id(value) in self.open:
+            self.put('"<nested too deep>"' if depth >= MAX_DEPTH else '"<itself>"')
+        elif isinstance(value, dict):
+            self._container("{", "}", value, depth)
+        elif isinstance(value, list | tuple):
+            self._container("[", "]", value, depth)
+        else:
+            self.write(_describe(value), depth + 1)
+
+    def _container(self, opening: str, closing: str, value: object, depth: int) -> None:
+        self.open.add(id(value))
+        self.put(opening)
+        first = True
+        if isinstance(value, dict):
+            for key, item in value.items():
+                self.put("" if first else ",")
+                first = False
+                self.text(_key(key))
+                self.put(":")
+                self.write(item, depth + 1)
+        elif isinstance(value, list | tuple):
+            for item in value:
+                self.put("" if first else ",")
+                first = False
+                self.write(item, depth + 1)
+        self.put(closing)
+        self.open.discard(id(value))
+
+
+def _int_text(value: int) -> str:
+    try:
+        return int.__repr__(value)
+    except ValueError:  # over sys.set_int_max_str_digits
+        return '"<an integer of over 4300 digits>"'
+
+
+def _key(key: object) -> str:
+    if isinstance(key, str):
+        return key
+    if key is None or isinstance(key, bool):
+        return {None: "null", True: "true", False: "false"}[key]
+    if isinstance(key, int | float):
+        return _int_text(key) if isinstance(key, int) else float.__repr__(key)
+    return _repr(key)
+
+
+def _describe(value: object) -> "dict[str, str]":
+    kind = type(value)
+    return {"__type__": f"{kind.__module__}.{kind.__qualname__}", "repr": _repr(value)}
+
+
+def _repr(value: object) -> str:
+    if isinstance(value, bytes | bytearray):
+        value = value[:MAX_REPR_CHARACTERS]
+    elif isinstance(value, set | frozenset) and len(value) > MAX_REPR_CHARACTERS:
+        return f"<{type(value).__name__} of {len(value)}>"
+    try:
+        return repr(value)[:MAX_REPR_CHARACTERS]
+    except Exception as error:  # noqa: BLE001 - a hostile __repr__ is the function's, not ours
+        return f"<repr raised {type(error).__name__}>"

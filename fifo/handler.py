@@ -1,0 +1,139 @@
+"""`capture`: a handler's start and its result or error, sent to the extension."""
+
+import os
+
+from fifo.current import current_invocation, current_span_id, process_writer
+from fifo.writer import Invocation, Writer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeVar, overload
+
+    Handler = TypeVar("Handler", bound=Callable[..., Any])
+else:
+
+    def overload(function: "Any") -> "Any":
+        """`typing.overload`, whose module the function need not pay for."""
+        return function
+
+
+@overload
+def capture(handler: "Handler") -> "Handler": ...
+@overload
+def capture(
+    *,
+    max_body_bytes: "int | None" = None,
+    response: "bool | None" = None,
+    writer: "Writer | None" = None,
+) -> "Callable[[Handler], Handler]": ...
+def capture(
+    handler: "Any" = None,
+    *,
+    max_body_bytes: "int | None" = None,
+    response: "bool | None" = None,
+    writer: "Writer | None" = None,
+) -> "Any":
+    """Decorate a Lambda handler: ``@capture`` or ``@capture(max_body_bytes=1024)``.
+
+    The decorated handler returns exactly what the handler returns and raises exactly what it
+    raises. On Python 3.11 and later the traceback is the handler's own; on 3.10 it has one
+    frame of ours on top. `max_body_bytes` and ``response=False`` narrow, for this handler,
+    what of the result leaves the function.
+    """
+    if handler is None:
+        return lambda given: _capture(given, max_body_bytes, response, writer)
+    return _capture(handler, max_body_bytes, response, writer)
+
+
+def _capture(
+    handler: "Any",
+    max_body_bytes: "int | None",
+    response: "bool | None",
+    writer: "Writer | None",
+) -> "Any":
+    if not callable(handler):
+        raise TypeError(f"capture decorates a handler, not {type(handler).__name__}")
+    sender = process_writer() if writer is None else writer
+    sender.announce()
+
+    def captured(*args: "Any", **kwargs: "Any") -> "Any":
+        invocation = _begin(sender, args, kwargs)
+        if invocation is None:
+            return handler(*args, **kwargs)
+        token = current_invocation.set(invocation)
+        outer = current_span_id.set(None)
+        try:
+            result = handler(*args, **kwargs)
+        except BaseException as error:
+            _without_our_frame(error)
+            sender.error(invocation, error)
+            raise
+        finally:
+            sender.current = None
+            current_span_id.reset(outer)
+            current_invocation.reset(token)
+        sender.result(invocation, result, max_body_bytes=max_body_bytes, response=response)
+        return result
+
+    for name in ("__module__", "__name__", "__qualname__", "__doc__", "__annotations__"):
+        try:
+            setattr(captured, name, getattr(handler, name))
+        except AttributeError:
+            pass
+    captured.__dict__.update(getattr(handler, "__dict__", {}))
+    captured.__wrapped__ = handler  # type: ignore[attr-defined]
+    return captured
+
+
+def _begin(
+    sender: Writer, args: "tuple[Any, ...]", kwargs: "dict[str, Any]"
+) -> "Invocation | None":
+    """START for the invocation of this call; None where there is none to speak of."""
+    try:
+        context = kwargs.get("context", args[-1] if args else None)
+        request_id = getattr(context, "aws_request_id", None)
+        if not isinstance(request_id, str):
+            return None
+        around = current_invocation.get()
+        if around is not None and around.request_id == request_id:
+            return None  # decorated twice, or wrapped and decorated
+        return sender.start(
+            request_id,
+            deadline_unix_ms=_deadline_unix_ms(context, sender),
+            memory_mb=_integer(getattr(context, "memory_limit_in_mb", 0)),
+            invoked_function_arn=_text(getattr(context, "invoked_function_arn", "")),
+            log_group=_text(getattr(context, "log_group_name", "")),
+            log_stream=_text(getattr(context, "log_stream_name", "")),
+            xray_header=os.environ.get("_X_AMZN_TRACE_ID", ""),
+        )
+    except Exception:  # noqa: BLE001 - a stand-in for a context may raise anything
+        sender.fault_count += 1
+        return None
+
+
+def _deadline_unix_ms(context: object, sender: Writer) -> int:
+    deadline = getattr(context, "_epoch_deadline_time_in_ms", None)
+    if isinstance(deadline, int):
+        return deadline
+    remaining = getattr(context, "get_remaining_time_in_millis", None)
+    left_ms = _integer(remaining()) if callable(remaining) else 0
+    return sender.unix_ns() // 1_000_000 + left_ms
+
+
+def _integer(value: object) -> int:
+    """Lambda's context gives the memory as text."""
+    if isinstance(value, str):
+        value = int(value) if value.isascii() and value.isdigit() else 0
+    return min(max(value, 0), 0xFFFF_FFFF) if isinstance(value, int) else 0
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _without_our_frame(error: BaseException) -> None:
+    # From 3.11 on a bare `raise` takes the traceback from the exception and adds no frame.
+    traceback = error.__traceback__
+    if traceback is not None and traceback.tb_next is not None:
+        error.__traceback__ = traceback.tb_next

@@ -1,0 +1,88 @@
+"""Files beside the FIFO, for messages that the pipe cannot take: named, written, bounded.
+
+The contents are frames, as in the pipe, but with bodies as long as they come. A file is
+written under a temporary name and renamed, so that whoever lists the folder sees whole ones.
+"""
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PREFIX = "spanpipe-"
+SUFFIX = ".msg"
+_RANDOM_BYTES = 8
+_NAME_LENGTH = len(PREFIX) + 2 * _RANDOM_BYTES + len(SUFFIX)
+_HEX = "0123456789abcdef"
+
+MAX_FILES = 32
+MAX_FILES_BYTES = 32 * 1024 * 1024
+"""What one process may have waiting beside the FIFO: `/tmp` is the function's own."""
+
+
+def is_overflow_name(name: str) -> bool:
+    """Whether `name` is ``spanpipe-<16 hex digits>.msg``, and so no path."""
+    return (
+        len(name) == _NAME_LENGTH
+        and name.startswith(PREFIX)
+        and name.endswith(SUFFIX)
+        and not name[len(PREFIX) : -len(SUFFIX)].strip(_HEX)
+    )
+
+
+class Overflow:
+    """The files of one process. `draw` gives random bytes from the operating system."""
+
+    __slots__ = ("_directory", "_draw", "_waiting")
+
+    def __init__(self, directory: str, draw: "Callable[[int], bytes]" = os.urandom) -> None:
+        self._directory = directory
+        self._draw = draw
+        self._waiting: dict[str, int] = {}
+
+    def waiting_count(self) -> int:
+        """Files of ours that nobody has taken yet."""
+        for name in list(self._waiting):
+            try:
+                os.stat(f"{self._directory}/{name}")
+            except OSError:
+                self._waiting.pop(name, None)
+        return len(self._waiting)
+
+    def write(self, data: bytes) -> "str | None":
+        """Write `data` as one file; its name, or None where a bound or the disk forbids it."""
+        if len(self._waiting) >= MAX_FILES or self._waiting_bytes() + len(data) > MAX_FILES_BYTES:
+            self.waiting_count()
+            if (
+                len(self._waiting) >= MAX_FILES
+                or self._waiting_bytes() + len(data) > MAX_FILES_BYTES
+            ):
+                return None
+        name = PREFIX + self._draw(_RANDOM_BYTES).hex() + SUFFIX
+        path = f"{self._directory}/{name}"
+        temporary = path + ".part"
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            descriptor = os.open(temporary, flags, 0o600)
+        except OSError:
+            return None
+        try:
+            try:
+                view = memoryview(data)
+                while view:
+                    view = view[os.write(descriptor, view) :]
+            finally:
+                os.close(descriptor)
+            os.rename(temporary, path)
+        except OSError:
+            try:
+                os.unlink(temporary)
+            except OSError:
+                pass
+            return None
+        self._waiting[name] = len(data)
+        return name
+
+    def _waiting_bytes(self) -> int:
+        return sum(self._waiting.values())
