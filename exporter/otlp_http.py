@@ -180,12 +180,13 @@ class _Session(requests.Session):
         self.outcome: Outcome | None = None
         self.span_count = 0
         self._wires = wires
-        self._endpoint = endpoint
+        self._endpoint = shown_endpoint(endpoint)
         adapter = _Adapter(wires)
         self.mount("http://", adapter)
         self.mount("https://", adapter)
         # Proxies come from the environment; a .netrc must not replace the user's headers.
-        self.auth = lambda request: request
+        if "@" not in endpoint:
+            self.auth = lambda request: request
         self.hooks["response"] = [self._judge]
 
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:
@@ -250,7 +251,7 @@ class HttpSender:
     def __init__(self, settings: ExporterSettings) -> None:
         self._settings = settings
         self._wires = _Wires()
-        self._session = _Session(self._wires, shown_endpoint(settings.endpoint))
+        self._session = _Session(self._wires, settings.endpoint)
 
     def send(self, spans: Sequence[ReadableSpan], timeout_s: float) -> Outcome:
         """See `Sender.send`."""

@@ -97,8 +97,13 @@ def _log_fault(log: Log, error: Exception) -> None:
     )
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Run and leave; it never returns."""
     status = main(os.environ)
     sys.stderr.flush()
     # A thread that is stuck in name resolution cannot be joined.
     os._exit(status)
+
+
+if __name__ == "__main__":
+    run()
