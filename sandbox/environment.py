@@ -1,0 +1,355 @@
+"""The execution environment: init, invoke, timeout, crash, reset, shutdown."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+from sandbox.processes import OnLine, Process
+from sandbox.server import ApiServer
+from sandbox.state import ApiState, Invocation
+
+INIT_LIMIT_S = 10.0
+SHUTDOWN_LIMIT_S = 2.0
+RUNTIME_SHUTDOWN_S = 0.3
+"""Of the shutdown window; the runtime gets SIGTERM, then SIGKILL."""
+
+RETURNED = "returned"
+ERROR = "error"
+TIMEOUT = "timeout"
+CRASH = "crash"
+
+_HIDDEN_FROM_EXTENSIONS = (
+    "_HANDLER",
+    "LAMBDA_TASK_ROOT",
+    "AWS_EXECUTION_ENV",
+    "AWS_LAMBDA_LOG_GROUP_NAME",
+    "AWS_LAMBDA_LOG_STREAM_NAME",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """What is run, and with which limits."""
+
+    handler: str
+    code_directory: str
+    timeout_s: float = 3.0
+    memory_mb: int = 128
+    name: str = "function"
+    version: str = "$LATEST"
+    region: str = "eu-west-1"
+    account_id: str = "123456789012"
+    environ: Mapping[str, str] = field(default_factory=dict)
+    """Variables of the function and of its extensions."""
+
+    @property
+    def arn(self) -> str:
+        """Its name in Amazon's form."""
+        return f"arn:aws:lambda:{self.region}:{self.account_id}:function:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class InvocationResult:
+    """What the caller gets. `status` is ``returned``, ``error``, ``timeout`` or ``crash``."""
+
+    ordinal: int
+    request_id: str
+    status: str
+    payload: bytes
+    duration_s: float
+
+
+class LambdaEnvironment:
+    """A function, its extensions, and their private folder in place of `/tmp`.
+
+    Every non-folder in `extensions_directory` is executed. Processes start at the first
+    invocation, and anew after a timeout or a crash; the folder is kept, as `/tmp` is.
+    """
+
+    def __init__(
+        self,
+        function: Function,
+        extensions_directory: str | None = None,
+        *,
+        runtime_command: tuple[str, ...] | None = None,
+        on_line: OnLine = lambda name, line: None,
+    ) -> None:
+        self.function = function
+        self.invocations: list[Invocation] = []
+        self._extensions_directory = extensions_directory
+        self._runtime_command = runtime_command or (
+            sys.executable,
+            "-m",
+            "awslambdaric",
+            function.handler,
+        )
+        self._on_line = on_line
+        self._folder = tempfile.TemporaryDirectory(prefix="spanpipe-sandbox-")
+        self._server = ApiServer()
+        self._state: ApiState | None = None
+        self._runtime: Process | None = None
+        self._extensions: list[Process] = []
+        self._log_stream = ""
+
+    def __enter__(self) -> LambdaEnvironment:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def directory(self) -> str:
+        """The folder that stands for `/tmp`."""
+        return self._folder.name
+
+    @property
+    def extension_pids(self) -> list[int]:
+        """Of the extensions that run."""
+        return [one.pid for one in self._extensions if one.running]
+
+    def extension_statuses(self) -> dict[str, int | None]:
+        """Exit status by name, of the newest generation."""
+        return {one.name: one.status for one in self._extensions}
+
+    def invoke(self, event: bytes, trace_header: str | None = None) -> InvocationResult:
+        """Invoke once; back with the response, not waiting for the extensions.
+
+        The wait for the invocation before to be over, extensions included, comes first, as
+        in Lambda: until its deadline, and then the environment is reset.
+        """
+        state = self._ready_state()
+        began_s = time.monotonic()
+        invocation = Invocation(
+            ordinal=len(self.invocations) + 1,
+            request_id=str(uuid.uuid4()),
+            payload=event,
+            deadline_unix_ms=int((time.time() + self.function.timeout_s) * 1000),
+            invoked_function_arn=self.function.arn,
+            trace_header=trace_header,
+            began_s=began_s,
+        )
+        self.invocations.append(invocation)
+        if state is None:
+            return self._ended(invocation, ERROR, self._init_failure())
+        state.begin(invocation)
+        runtime = self._runtime
+        with state.changed:
+            state.changed.wait_for(
+                lambda: invocation.done or runtime is None or not runtime.running,
+                timeout=self.function.timeout_s,
+            )
+        if invocation.response is not None:
+            return self._ended(
+                invocation, ERROR if invocation.failed else RETURNED, invocation.response
+            )
+        if runtime is not None and not runtime.running:
+            status = runtime.status
+            self.shutdown("failure")
+            return self._ended(
+                invocation,
+                CRASH,
+                _error(
+                    "Runtime.ExitError",
+                    f"RequestId: {invocation.request_id} Error: Runtime exited with "
+                    + (f"error: exit status {status}" if status else "no reason"),
+                ),
+            )
+        self.shutdown("timeout")
+        return self._ended(
+            invocation,
+            TIMEOUT,
+            _error(
+                "Sandbox.Timedout",
+                f"RequestId: {invocation.request_id} Error: Task timed out after "
+                f"{self.function.timeout_s:.2f} seconds",
+            ),
+        )
+
+    def wait_idle(self, timeout_s: float) -> bool:
+        """Whether the runtime and every extension wait for the next event within `timeout_s`."""
+        state = self._state
+        if state is None:
+            return True
+        with state.changed:
+            return state.changed.wait_for(lambda: state.idle, timeout=timeout_s)
+
+    def shutdown(self, reason: str = "spindown") -> None:
+        """End this generation of processes: SIGTERM, SHUTDOWN, and SIGKILL at the limit."""
+        state, self._state = self._state, None
+        if state is None:
+            return
+        began_s = time.monotonic()
+        deadline_unix_ms = int((time.time() + SHUTDOWN_LIMIT_S) * 1000)
+        runtime, self._runtime = self._runtime, None
+        if runtime is not None:
+            if reason == "spindown":
+                runtime.send_signal(signal.SIGTERM)
+                runtime.wait(RUNTIME_SHUTDOWN_S)
+            runtime.stop()
+        state.post_shutdown(reason, deadline_unix_ms)
+        for extension in self._extensions:
+            left_s = began_s + SHUTDOWN_LIMIT_S - time.monotonic()
+            extension.wait(max(0.0, left_s))
+            extension.stop()
+        state.end()
+
+    def close(self) -> None:
+        """Shut down, and leave nothing behind."""
+        try:
+            self.shutdown()
+        finally:
+            for process in (*self._extensions, *((self._runtime,) if self._runtime else ())):
+                process.stop()
+            self._server.close()
+            self._folder.cleanup()
+
+    def _ended(self, invocation: Invocation, status: str, payload: bytes) -> InvocationResult:
+        duration_s = time.monotonic() - invocation.began_s
+        if invocation.responded_s is not None:
+            duration_s = invocation.responded_s - invocation.began_s
+        return InvocationResult(
+            invocation.ordinal, invocation.request_id, status, payload, duration_s
+        )
+
+    def _ready_state(self) -> ApiState | None:
+        """An environment that waits for an event; None where init failed."""
+        state = self._state
+        if state is not None:
+            last = self.invocations[-1] if self.invocations else None
+            left_s = self.function.timeout_s
+            if last is not None:
+                left_s = last.began_s + self.function.timeout_s - time.monotonic()
+            if self.wait_idle(max(0.05, left_s)):
+                return state
+            crashed = self._runtime is not None and not self._runtime.running
+            self.shutdown("failure" if crashed else "timeout")
+        return self._init()
+
+    def _init(self) -> ApiState | None:
+        files = self._extension_files()
+        function = self.function
+        state = ApiState(
+            frozenset(path.name for path in files),
+            {
+                "functionName": function.name,
+                "functionVersion": function.version,
+                "handler": function.handler,
+                "accountId": function.account_id,
+            },
+        )
+        self._state = state
+        self._server.use(state)
+        self._log_stream = f"{time.strftime('%Y/%m/%d')}/[{function.version}]{uuid.uuid4().hex}"
+        environ = self._environ()
+        shown = {
+            name: value
+            for name, value in environ.items()
+            if name not in _HIDDEN_FROM_EXTENSIONS and not name.startswith("_X_AMZN_")
+        }
+
+        def changed() -> None:
+            with state.changed:
+                state.changed.notify_all()
+
+        until_s = time.monotonic() + INIT_LIMIT_S
+        self._extensions = [
+            Process(path.name, [str(path)], shown, self.directory, self._on_line, changed)
+            for path in files
+        ]
+        names = {path.name for path in files}
+        with state.changed:
+            state.changed.wait_for(
+                lambda: (
+                    names <= state.registered_names
+                    or any(not one.running for one in self._extensions)
+                ),
+                timeout=INIT_LIMIT_S,
+            )
+        if names <= state.registered_names:
+            self._runtime = Process(
+                "function",
+                self._runtime_command,
+                environ,
+                function.code_directory,
+                self._on_line,
+                changed,
+            )
+            runtime = self._runtime
+            with state.changed:
+                state.changed.wait_for(
+                    lambda: state.idle or state.init_error is not None or not runtime.running,
+                    timeout=max(0.0, until_s - time.monotonic()),
+                )
+            if state.idle:
+                return state
+        self._init_error = state.init_error
+        self.shutdown("failure")
+        return None
+
+    _init_error: bytes | None = None
+
+    def _init_failure(self) -> bytes:
+        if self._init_error is not None:
+            return self._init_error
+        crashed = [name for name, status in self.extension_statuses().items() if status]
+        if crashed:
+            return _error("Extension.Crash", f"extension {', '.join(crashed)} exited during init")
+        return _error("Runtime.InitError", "init did not end in time, or the runtime exited")
+
+    def _extension_files(self) -> list[Path]:
+        if self._extensions_directory is None:
+            return []
+        files = sorted(Path(self._extensions_directory).iterdir())
+        return [path for path in files if not stat.S_ISDIR(path.stat().st_mode)]
+
+    def _environ(self) -> dict[str, str]:
+        function = self.function
+        kept = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+        environ = {name: os.environ[name] for name in kept if name in os.environ}
+        environ.update(
+            AWS_LAMBDA_RUNTIME_API=self._server.address,
+            AWS_LAMBDA_FUNCTION_NAME=function.name,
+            AWS_LAMBDA_FUNCTION_VERSION=function.version,
+            AWS_LAMBDA_FUNCTION_MEMORY_SIZE=str(function.memory_mb),
+            AWS_LAMBDA_INITIALIZATION_TYPE="on-demand",
+            AWS_LAMBDA_LOG_GROUP_NAME=f"/aws/lambda/{function.name}",
+            AWS_LAMBDA_LOG_STREAM_NAME=self._log_stream,
+            AWS_EXECUTION_ENV=f"AWS_Lambda_python{sys.version_info[0]}.{sys.version_info[1]}",
+            AWS_REGION=function.region,
+            AWS_DEFAULT_REGION=function.region,
+            LAMBDA_TASK_ROOT=function.code_directory,
+            PYTHONPATH=os.pathsep.join((function.code_directory, _root_of_packages())),
+            PYTHONUNBUFFERED="1",
+            SPANPIPE_DIR=self.directory,
+            TMPDIR=self.directory,
+            _HANDLER=function.handler,
+        )
+        environ.update(function.environ)
+        return environ
+
+
+def _root_of_packages() -> str:
+    """Where `fifo` is imported from, as the layer's `/opt/python` would be."""
+    import fifo
+
+    return str(Path(fifo.__file__).resolve().parent.parent)
+
+
+def _error(error_type: str, message: str) -> bytes:
+    return json.dumps({"errorType": error_type, "errorMessage": message}).encode()

@@ -1,0 +1,32 @@
+"""A folder as `/opt/extensions` would be, with our extension in it."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+
+def write_extensions(folder: Path) -> Path:
+    """Make ``folder/extensions/spanpipe`` and what it starts; the extensions folder.
+
+    The interpreter runs isolated and without `site` (``-I -S``), as in the layer: neither
+    ``PYTHONPATH`` nor the function's packages can answer its imports first. ``-I`` also
+    disregards ``PYTHONDONTWRITEBYTECODE``, so the second start reads byte code.
+    """
+    import extension
+
+    root = str(Path(extension.__file__).resolve().parent.parent)
+    paths = [root, *(path for path in sys.path if path and path != root)]
+    program = folder / "spanpipe_main.py"
+    program.write_text(
+        f"import sys\n\nsys.path[:] = {paths!r}\n\nfrom extension.__main__ import run\n\nrun()\n"
+    )
+    extensions = folder / "extensions"
+    extensions.mkdir()
+    script = extensions / "spanpipe"
+    script.write_text(
+        f"#!/bin/sh\nexec {shlex.quote(sys.executable)} -I -S {shlex.quote(str(program))}\n"
+    )
+    script.chmod(0o755)
+    return extensions

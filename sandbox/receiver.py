@@ -1,0 +1,191 @@
+"""An OTLP receiver on loopback: HTTP (protobuf and JSON, gzip) and, if asked for, gRPC."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import threading
+import zlib
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any
+
+from google.protobuf.json_format import ParseDict
+from google.protobuf.json_format import ParseError as JsonParseError
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+
+MAX_REQUEST_BYTES = 64 * 1024 * 1024
+TRACES_PATH = "/v1/traces"
+
+OnRequest = Callable[[ExportTraceServiceRequest], None]
+
+
+class Receiver:
+    """Collects requests; `on_request` is told of each as it comes, from the server's thread."""
+
+    def __init__(self, on_request: OnRequest | None = None, *, grpc: bool = False) -> None:
+        self.requests: list[ExportTraceServiceRequest] = []
+        self._arrived = threading.Condition()
+        self._on_request = on_request
+        receiver = self
+
+        class Handler(_Handler):
+            def take(self, request: ExportTraceServiceRequest) -> None:
+                receiver.take(request)
+
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._http.daemon_threads = True
+        self._thread = threading.Thread(
+            target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        )
+        self._thread.start()
+        self._grpc: Any = None
+        self._grpc_port = 0
+        if grpc:
+            self._grpc, self._grpc_port = _serve_grpc(self.take)
+
+    def __enter__(self) -> Receiver:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def http_endpoint(self) -> str:
+        """The whole URL for traces."""
+        return f"http://127.0.0.1:{self._http.server_address[1]}{TRACES_PATH}"
+
+    @property
+    def grpc_endpoint(self) -> str:
+        """Scheme, host and port."""
+        return f"http://127.0.0.1:{self._grpc_port}"
+
+    def take(self, request: ExportTraceServiceRequest) -> None:
+        """A request has come."""
+        with self._arrived:
+            self.requests.append(request)
+            if self._on_request is not None:
+                self._on_request(request)
+            self._arrived.notify_all()
+
+    def spans(self) -> list[Any]:
+        """All spans so far, as protobuf messages, in order of arrival."""
+        with self._arrived:
+            return [
+                span
+                for request in self.requests
+                for resource_spans in request.resource_spans
+                for scope_spans in resource_spans.scope_spans
+                for span in scope_spans.spans
+            ]
+
+    def wait_for_spans(self, count: int, timeout_s: float) -> list[Any]:
+        """The spans, once there are `count` or `timeout_s` is over."""
+        with self._arrived:
+            self._arrived.wait_for(lambda: len(self.spans()) >= count, timeout=timeout_s)
+            return self.spans()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join()
+        if self._grpc is not None:
+            self._grpc.stop(grace=None).wait()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def take(self, request: ExportTraceServiceRequest) -> None:
+        raise NotImplementedError
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing."""
+
+    def do_POST(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        if length > MAX_REQUEST_BYTES:
+            self.close_connection = True
+            self._send(413, b"", "text/plain")
+            return
+        body = self.rfile.read(length)
+        if self.path != TRACES_PATH:
+            self._send(404, f"only {TRACES_PATH} is here".encode(), "text/plain")
+            return
+        try:
+            if self.headers.get("Content-Encoding") == "gzip":
+                body = gzip.decompress(body)
+            kind = self.headers.get("Content-Type", "").partition(";")[0].strip()
+            request = _parse(body, kind)
+        except (DecodeError, JsonParseError, ValueError, OSError, zlib.error, EOFError) as error:
+            self._send(400, f"not OTLP: {error}".encode(), "text/plain")
+            return
+        self.take(request)
+        if kind == "application/json":
+            self._send(200, b"{}", kind)
+        else:
+            self._send(200, ExportTraceServiceResponse().SerializeToString(), kind)
+
+    def _send(self, status: int, body: bytes, kind: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def _parse(body: bytes, kind: str) -> ExportTraceServiceRequest:
+    if kind == "application/json":
+        value = json.loads(body)
+        _base64_ids(value)
+        return ParseDict(value, ExportTraceServiceRequest(), ignore_unknown_fields=True)
+    if kind == "application/x-protobuf":
+        return ExportTraceServiceRequest.FromString(body)
+    raise ValueError(f"Content-Type {kind!r}")
+
+
+def _base64_ids(value: Any) -> None:
+    """OTLP's JSON has IDs in hex, protobuf's in base64."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if key in ("traceId", "spanId", "parentSpanId") and isinstance(item, str):
+                value[key] = base64.b64encode(bytes.fromhex(item)).decode()
+            else:
+                _base64_ids(item)
+    elif isinstance(value, list):
+        for item in value:
+            _base64_ids(item)
+
+
+def _serve_grpc(take: OnRequest) -> tuple[Any, int]:
+    from concurrent.futures import ThreadPoolExecutor
+
+    import grpc
+    from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc
+
+    class Service(trace_service_pb2_grpc.TraceServiceServicer):
+        def Export(self, request: Any, context: Any) -> ExportTraceServiceResponse:  # noqa: N802
+            take(request)
+            return ExportTraceServiceResponse()
+
+    server = grpc.server(
+        ThreadPoolExecutor(max_workers=4),
+        options=[("grpc.max_receive_message_length", MAX_REQUEST_BYTES)],
+    )
+    register: Any = trace_service_pb2_grpc.add_TraceServiceServicer_to_server
+    register(Service(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    return server, port

@@ -1,0 +1,243 @@
+"""What the environment's two APIs know: who registered, who waits, what is being invoked.
+
+One object under one condition, with no HTTP and no process in it. Sources: AWS Lambda
+developer guide, "Runtime API" (2018-06-01) and "Extensions API" (2020-01-01).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+EVENTS = ("INVOKE", "SHUTDOWN")
+
+
+class ApiError(Exception):
+    """A call that the API refuses: HTTP status, error type and message."""
+
+    def __init__(self, status: int, error_type: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.error_type = error_type
+        self.message = message
+
+
+class GoneError(Exception):
+    """The environment is being reset; the connection of this call is of no more use."""
+
+
+@dataclass(slots=True)
+class Extension:
+    """A registered extension and the events it has not fetched."""
+
+    identifier: str
+    name: str
+    events: tuple[str, ...]
+    pending: deque[dict[str, Any]] = field(default_factory=deque)
+    waiting: bool = False
+    asked: bool = False
+    """Whether it asked for an event since the last one was handed to it."""
+    ready_s: float | None = None
+    """When it first asked (monotonic)."""
+
+
+@dataclass(slots=True)
+class Invocation:
+    """One invocation as the platform sees it; times are seconds on the monotonic clock."""
+
+    ordinal: int
+    request_id: str
+    payload: bytes
+    deadline_unix_ms: int
+    invoked_function_arn: str
+    trace_header: str | None
+    began_s: float
+    response: bytes | None = None
+    failed: bool = False
+    responded_s: float | None = None
+    idle_s: float | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether the runtime has answered."""
+        return self.response is not None
+
+
+class ApiState:
+    """One generation of processes: from their start to the environment's reset."""
+
+    def __init__(self, file_names: frozenset[str], registration: dict[str, str]) -> None:
+        self.changed = threading.Condition()
+        self.extensions: dict[str, Extension] = {}
+        self.invocation: Invocation | None = None
+        self.init_error: bytes | None = None
+        self.runtime_waiting = False
+        self.gone = False
+        self._file_names = file_names
+        self._registration = registration
+        self._delivered = True
+
+    # The platform's side
+
+    @property
+    def registered_names(self) -> frozenset[str]:
+        """Of the extensions, internal ones included."""
+        return frozenset(one.name for one in self.extensions.values())
+
+    @property
+    def idle(self) -> bool:
+        """The runtime and every extension wait: now it could be frozen."""
+        return (
+            self.runtime_waiting
+            and self._delivered
+            and all(one.waiting and not one.pending for one in self.extensions.values())
+        )
+
+    def begin(self, invocation: Invocation) -> None:
+        """Hand `invocation` to the runtime and to the extensions that want it."""
+        with self.changed:
+            self.invocation = invocation
+            self._delivered = False
+            tracing = invocation.trace_header
+            event: dict[str, Any] = {
+                "eventType": "INVOKE",
+                "deadlineMs": invocation.deadline_unix_ms,
+                "requestId": invocation.request_id,
+                "invokedFunctionArn": invocation.invoked_function_arn,
+            }
+            if tracing is not None:
+                event["tracing"] = {"type": "X-Amzn-Trace-Id", "value": tracing}
+            self._post("INVOKE", event)
+
+    def post_shutdown(self, reason: str, deadline_unix_ms: int) -> None:
+        """Tell the extensions."""
+        with self.changed:
+            self._post(
+                "SHUTDOWN",
+                {
+                    "eventType": "SHUTDOWN",
+                    "shutdownReason": reason,
+                    "deadlineMs": deadline_unix_ms,
+                },
+            )
+
+    def end(self) -> None:
+        """End every call that waits."""
+        with self.changed:
+            self.gone = True
+            self.changed.notify_all()
+
+    # The Extensions API
+
+    def register(
+        self, name: str | None, events: object, account_id: bool
+    ) -> tuple[str, dict[str, str]]:
+        """``POST /register``: (identifier, body)."""
+        if not name:
+            raise ApiError(
+                403, "Extension.InvalidExtensionName", "Lambda-Extension-Name is missing"
+            )
+        if not isinstance(events, list) or any(one not in EVENTS for one in events):
+            raise ApiError(
+                403, "Extension.InvalidEventType", f"events must be of {', '.join(EVENTS)}"
+            )
+        if "SHUTDOWN" in events and name not in self._file_names:
+            raise ApiError(
+                403,
+                "ShutdownEventNotSupportedForInternalExtension",
+                f"{name} is no file in the extensions folder, and so an internal extension",
+            )
+        with self.changed:
+            if name in self.registered_names:
+                raise ApiError(403, "Extension.InvalidExtensionState", f"{name} has registered")
+            identifier = str(uuid.uuid4())
+            self.extensions[identifier] = Extension(identifier, name, tuple(events))
+            self.changed.notify_all()
+        body = dict(self._registration)
+        if not account_id:
+            body.pop("accountId", None)
+        return identifier, body
+
+    def next_event(self, identifier: str | None) -> dict[str, Any]:
+        """``GET /event/next``: waits as long as it takes. Raises GoneError at the end."""
+        extension = self._extension(identifier)
+        with self.changed:
+            extension.waiting = True
+            if extension.ready_s is None:
+                extension.ready_s = time.monotonic()
+            self._note_idle()
+            self.changed.notify_all()
+            while not extension.pending:
+                if self.gone:
+                    raise GoneError
+                self.changed.wait()
+            extension.waiting = False
+            return extension.pending.popleft()
+
+    def extension_error(self, identifier: str | None, error_type: str | None) -> None:
+        """``POST /init/error`` and ``/exit/error``."""
+        self._extension(identifier)
+        if not error_type:
+            raise ApiError(400, "InvalidRequest", "Lambda-Extension-Function-Error-Type is missing")
+
+    # The Runtime API
+
+    def next_invocation(self) -> Invocation:
+        """``GET /runtime/invocation/next``. Raises GoneError at the end."""
+        with self.changed:
+            self.runtime_waiting = True
+            self._note_idle()
+            self.changed.notify_all()
+            while self._delivered or self.invocation is None:
+                if self.gone:
+                    raise GoneError
+                self.changed.wait()
+            self._delivered = True
+            self.runtime_waiting = False
+            return self.invocation
+
+    def respond(self, request_id: str, payload: bytes, *, failed: bool) -> None:
+        """``POST …/response`` or ``…/error``."""
+        with self.changed:
+            invocation = self.invocation
+            if invocation is None or invocation.request_id != request_id or invocation.done:
+                raise ApiError(400, "InvalidRequestID", f"{request_id} is not being invoked")
+            invocation.response = payload
+            invocation.failed = failed
+            invocation.responded_s = time.monotonic()
+            self.changed.notify_all()
+
+    def fail_init(self, payload: bytes) -> None:
+        """``POST /runtime/init/error``."""
+        with self.changed:
+            self.init_error = payload
+            self.changed.notify_all()
+
+    def _extension(self, identifier: str | None) -> Extension:
+        if not identifier:
+            raise ApiError(
+                403,
+                "Extension.MissingExtensionIdentifier",
+                "Lambda-Extension-Identifier is missing",
+            )
+        extension = self.extensions.get(identifier)
+        if extension is None:
+            raise ApiError(
+                403, "Extension.UnknownExtensionIdentifier", f"unknown extension {identifier[:64]}"
+            )
+        return extension
+
+    def _post(self, kind: str, event: dict[str, Any]) -> None:
+        for extension in self.extensions.values():
+            if kind in extension.events:
+                extension.pending.append(event)
+        self.changed.notify_all()
+
+    def _note_idle(self) -> None:
+        invocation = self.invocation
+        if invocation is not None and invocation.idle_s is None and invocation.done and self.idle:
+            invocation.idle_s = time.monotonic()
