@@ -6,7 +6,8 @@ The pipe holds exactly one record of `RECORD_BYTES`, big-endian, zeros to the en
     | FF 43 | version| flags| generation | max_body_bytes  | CRC32| 0 …
 
 Bit 0 of `flags`: enabled. Bit 1: capture responses. Bit 2: the exporter is down. The CRC-32
-covers the 12 bytes before it. Whoever reads the record has taken it; the extension then puts the newest back.
+covers the 12 bytes before it. Whoever reads the record has taken it; the extension then puts
+the newest back.
 """
 
 import struct

@@ -1,0 +1,106 @@
+"""``spanpipe check``: the configuration in force, where each value is from, and a test send."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import Any
+
+from exporter.delivery import Verdict, open_sender, shown_endpoint
+from exporter.settings import ExporterSettings
+from extension.config import LoadedConfig, load
+from extension.settings import Settings
+
+OK_STATUS = 0
+WRONG_STATUS = 1
+MASKED = "********"
+
+
+def add_parser(commands: Any) -> None:
+    """Add the sub-command to the parser."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "check",
+        help="print the configuration in force and where each value came from",
+        description="Print the configuration in force and where each value came from; secrets "
+        "are masked. Exit status 1 where something is wrong.",
+    )
+    parser.add_argument("file", nargs="?", help="a configuration file; else the one that is found")
+    parser.add_argument(
+        "--send", action="store_true", help="send an empty request to the endpoint as a test"
+    )
+    parser.set_defaults(main=check)
+
+
+def check(options: argparse.Namespace) -> int:
+    """Print; 0 where all is well, 1 where the configuration or the endpoint is not."""
+    config = load(os.environ, options.file, task_root=os.getcwd())
+    print(f"file: {config.file or 'none: defaults'}")
+    for error in config.errors:
+        print(f"error: {error}")
+    if config.errors:
+        print("With these errors the extension captures and counts, and exports nothing.")
+        return WRONG_STATUS
+    rows = _rows(config)
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    for path, value, origin in rows:
+        print(f"{path:{widths[0]}}  {value:{widths[1]}}  {origin}".rstrip())
+    if not options.send:
+        return OK_STATUS
+    return _send(config.settings)
+
+
+def _send(settings: Settings) -> int:
+    if settings.exporter is None:
+        print("send: nothing is exported: OTEL_SDK_DISABLED is true")
+        return WRONG_STATUS
+    sender = open_sender(settings.exporter)
+    outcome = sender.send([], settings.exporter.timeout_ms / 1000)
+    sender.close()
+    print(f"send: {outcome.verdict.value} in {outcome.duration_s * 1000:.0f} ms: {outcome.detail}")
+    return OK_STATUS if outcome.verdict is Verdict.ACCEPTED else WRONG_STATUS
+
+
+def _rows(config: LoadedConfig) -> list[tuple[str, str, str]]:
+    """(key path, value, origin) of every setting."""
+    settings = config.settings
+    values: dict[str, object] = {}
+    if settings.exporter is not None:
+        values.update(_exporter_values(settings.exporter))
+    values["service.name"] = settings.service_name or "(the function's name)"
+    values["resource.attributes"] = _pairs(dict(settings.resource_attributes))
+    flush = settings.flush
+    for name in ("mode", "hold_ms", "max_age_ms", "max_spans", "max_bytes"):
+        values[f"flush.{name}"] = getattr(flush, name)
+    values["capture.response"] = settings.capture.response
+    values["capture.max_body_bytes"] = settings.capture.max_body_bytes
+    values["log_level"] = settings.log_level
+    values["enabled"] = settings.enabled
+    return [
+        (path, _shown(value), config.origins.get(path, "default")) for path, value in values.items()
+    ]
+
+
+def _exporter_values(exporter: ExporterSettings) -> dict[str, object]:
+    path = f"exporter.{exporter.protocol}"
+    endpoint = shown_endpoint(exporter.endpoint)
+    return {
+        f"{path}.endpoint": endpoint if endpoint == exporter.endpoint else f"{endpoint} {MASKED}",
+        f"{path}.headers": _pairs(dict.fromkeys(exporter.headers, MASKED)),
+        f"{path}.compression": exporter.compression,
+        f"{path}.timeout": f"{exporter.timeout_ms} ms",
+        f"{path}.tls.ca_file": exporter.tls.ca_file,
+        f"{path}.tls.cert_file": exporter.tls.cert_file,
+        f"{path}.tls.key_file": exporter.tls.key_file,
+    }
+
+
+def _pairs(values: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={_shown(value)}" for name, value in values.items()) or "none"
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)

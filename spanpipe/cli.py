@@ -1,0 +1,35 @@
+"""The command ``spanpipe``: only finds the sub-command and turns its errors into one line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from spanpipe import check, run
+from spanpipe.errors import CommandError
+
+USAGE_STATUS = 2
+INTERRUPTED_STATUS = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="spanpipe", description="One span for each Lambda invocation: try it here, check it."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run.add_parser(commands)
+    check.add_parser(commands)
+    options = parser.parse_args(arguments)
+    try:
+        status: int = options.main(options)
+    except CommandError as error:
+        print(f"spanpipe {options.command}: {error}", file=sys.stderr)
+        return USAGE_STATUS
+    except KeyboardInterrupt:
+        print("spanpipe: interrupted", file=sys.stderr)
+        return INTERRUPTED_STATUS
+    except BrokenPipeError:
+        return 0  # the reader of our output has seen enough
+    return status

@@ -1,0 +1,128 @@
+"""Invocation spans as lines for a terminal or a pipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.text import Text
+
+from exporter import attributes as names
+
+_SERVER = 2
+"""``Span.SpanKind.SPAN_KIND_SERVER``."""
+_COLUMNS = (
+    f"{'#':>4}  {'fate':<10}  {'duration':>10}  {'start':<5}  {'children':>8}  result or error"
+)
+_STYLES = {"returned": "green", "raised": "red", "timed_out": "red", "crashed": "red"}
+_MAX_RESULT_CHARACTERS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What is shown of one invocation span."""
+
+    request_id: str
+    fate: str
+    duration_s: float
+    cold_start: bool
+    child_count: int
+    text: str
+
+
+def rows_of(request: Any) -> Iterator[Row]:
+    """The invocation spans in an ``ExportTraceServiceRequest``."""
+    spans = [
+        span
+        for resource_spans in request.resource_spans
+        for scope_spans in resource_spans.scope_spans
+        for span in scope_spans.spans
+    ]
+    children: dict[bytes, int] = {}
+    for span in spans:
+        if span.parent_span_id:
+            children[span.trace_id] = children.get(span.trace_id, 0) + 1
+    for span in spans:
+        if span.kind != _SERVER:
+            continue
+        found = {one.key: one.value for one in span.attributes}
+        yield Row(
+            request_id=_string(found, names.FAAS_INVOCATION_ID),
+            fate=_string(found, names.FATE),
+            duration_s=(span.end_time_unix_nano - span.start_time_unix_nano) / 1e9,
+            cold_start=names.FAAS_COLDSTART in found and found[names.FAAS_COLDSTART].bool_value,
+            child_count=children.get(span.trace_id, 0),
+            text=_text(span, found),
+        )
+
+
+class TablePrinter:
+    """Prints rows as they come; colours on a terminal only. Not `shown`: notes to nobody."""
+
+    def __init__(self, stream: TextIO, shown: bool) -> None:
+        self._shown = shown
+        self._console = Console(
+            file=stream, highlight=False, markup=False, emoji=False, soft_wrap=True
+        )
+        self._ordinals: dict[str, int] = {}
+
+    def header(self) -> None:
+        """The columns' names."""
+        if self._shown:
+            self._console.print(Text(_COLUMNS, style="bold"))
+
+    def expect(self, request_id: str, ordinal: int) -> None:
+        """Rows of `request_id` carry this number."""
+        self._ordinals[request_id] = ordinal
+
+    def row(self, row: Row) -> None:
+        """One invocation span."""
+        if not self._shown:
+            return
+        ordinal = self._ordinals.get(row.request_id)
+        line = Text(f"{ordinal if ordinal is not None else '?':>4}  ")
+        line.append(f"{row.fate:<10}", style=_STYLES.get(row.fate, "yellow"))
+        line.append(
+            f"  {_duration(row.duration_s):>10}  {'cold' if row.cold_start else 'warm':<5}"
+            f"  {row.child_count:>8}  {row.text}"
+        )
+        self._console.print(line)
+
+    def note(self, text: str) -> None:
+        """A line of the summary; with JSON on standard output it goes to standard error."""
+        if self._shown:
+            self._console.print(text)
+        else:
+            Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(text)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds * 1000:.1f} ms" if seconds < 10 else f"{seconds:.2f} s"
+
+
+def _string(found: dict[str, Any], name: str) -> str:
+    value = found.get(name)
+    return value.string_value if value is not None else ""
+
+
+def _text(span: Any, found: dict[str, Any]) -> str:
+    error = _string(found, names.ERROR_TYPE)
+    if error:
+        return f"{error}: {span.status.message}" if span.status.message != error else error
+    body = _string(found, names.RESULT_BODY)
+    if len(body) <= _MAX_RESULT_CHARACTERS and not _cut(found):
+        return _one_line(body)
+    size = found[names.RESULT_SIZE_BYTES].int_value if names.RESULT_SIZE_BYTES in found else None
+    of = f" … ({size} bytes{', cut' if _cut(found) else ''})" if size is not None else " … (cut)"
+    return _one_line(body[:_MAX_RESULT_CHARACTERS]) + of
+
+
+def _cut(found: dict[str, Any]) -> bool:
+    return names.RESULT_TRUNCATED in found and bool(found[names.RESULT_TRUNCATED].bool_value)
+
+
+def _one_line(text: str) -> str:
+    """Control characters of a result must not move the terminal's cursor."""
+    return "".join(one if one.isprintable() else "·" for one in text)
