@@ -1,0 +1,49 @@
+# Thin: every target is a line or two that you could type yourself. Nothing here is downloaded
+# but from the package index that your pip knows.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Everything a test makes is under one folder, removed at the end; -n 2 as on the smallest CI.
+RUN_TESTS = t=$$(mktemp -d) && trap 'rm -rf "$$t"' EXIT && \
+	TMPDIR="$$t" $(BIN)/python -m pytest -n 2 --basetemp="$$t/pytest"
+
+.PHONY: help demo test test-all test-rings check lint bench clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
+
+demo: $(VENV)/ready ## five invocations with five fates, one span each
+	$(BIN)/spanpipe run examples.demo.handler --event @examples/demo.jsonl --timeout 1
+
+test: $(VENV)/ready ## the fast ring: no other toolchain, under five minutes
+	@$(RUN_TESTS) -m "not emulator and not receiver"
+
+test-rings: $(VENV)/ready ## the rings that need AWS's emulator and foreign receivers
+	@$(RUN_TESTS) -m "emulator or receiver"
+
+test-all: ## the fast ring on every Python from 3.10 to 3.14 that is found
+	@for v in 3.10 3.11 3.12 3.13 3.14; do \
+		p=$$(ls -d "$$HOME"/.pyenv/versions/$$v.*/bin/python 2>/dev/null | tail -1); \
+		p=$${p:-$$(command -v python$$v || true)}; \
+		if [ -z "$$p" ]; then echo "python $$v: not found, skipped"; continue; fi; \
+		echo "python $$v: $$p"; \
+		$(MAKE) --no-print-directory test PYTHON="$$p" VENV=".venv-$$v" || exit 1; \
+	done
+
+lint: $(VENV)/ready ## ruff and strict types
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+check: lint test ## lint, types, tests
+
+bench: $(VENV)/ready ## start-up and hand-over, against what they are measured by
+	$(BIN)/python -m bench.startup && $(BIN)/python -m bench.handover
+
+clean: ## everything that was made here
+	rm -rf .venv .venv-* .cache build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+
+$(VENV)/ready: constraints.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
