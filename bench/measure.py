@@ -1,0 +1,54 @@
+"""Interleaved timings and how they are told: percentiles and ratios of one run."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+
+def interleaved(
+    contestants: Mapping[str, Callable[[], float]], runs: int, warm_up: int = 2
+) -> dict[str, list[float]]:
+    """Seconds of each contestant, run in turn, so that a slow moment of the machine hits all."""
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    for index in range(warm_up + runs):
+        for name, run in contestants.items():
+            took = run()
+            if index >= warm_up:
+                seconds[name].append(took)
+    return seconds
+
+
+def percentile(values: Sequence[float], part: float) -> float:
+    """The value below which `part` (0 to 1) of them lie, nearest rank."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, max(0, round(part * len(ordered)) - 1))]
+
+
+def machine() -> str:
+    """What the figures were taken on."""
+    return (
+        f"{platform.python_implementation()} {platform.python_version()}, Linux "
+        f"{platform.release()}, {platform.machine()}, {os.cpu_count()} CPUs"
+    )
+
+
+def table(seconds: Mapping[str, Sequence[float]], unit_s: float, unit: str, base: str) -> str:
+    """p50, p99 and maximum of each, and its p50 as a multiple of `base`'s."""
+    floor = percentile(seconds[base], 0.5)
+    width = max(map(len, seconds))
+    lines = [f"{'':{width}}  {'p50':>9} {'p99':>9} {'max':>9}   p50 as × {base}"]
+    for name, values in seconds.items():
+        figures = (percentile(values, 0.5), percentile(values, 0.99), max(values))
+        shown = " ".join(f"{figure / unit_s:7.2f} {unit}" for figure in figures)
+        lines.append(f"{name:{width}}  {shown}   {figures[0] / floor:.2f}")
+    return "\n".join(lines)
+
+
+def write_json(path: str, seconds: Mapping[str, Sequence[float]]) -> None:
+    """The raw data."""
+    value = {"machine": machine(), "seconds": {name: list(one) for name, one in seconds.items()}}
+    Path(path).write_text(json.dumps(value, indent=1) + "\n")

@@ -1,0 +1,173 @@
+"""AWS's runtime interface emulator around a function and the real extension.
+
+In a mount and PID namespace of its own: a folder is bound over `/opt` there and nowhere else,
+and every process in it ends with the first.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+from sandbox.launcher import write_extensions
+from tests.whole.fetch import cannot, program
+
+ROOT = Path(__file__).resolve().parents[2]
+START_S = 20.0
+_ENTER = 'mount --bind "$1" /opt && shift && exec "$@"'
+_PATH = "/2015-03-31/functions/function/invocations"
+
+
+def namespace_command() -> list[str]:
+    """What enters the namespaces; skips where this user or kernel may not."""
+    unshare = shutil.which("unshare")
+    if unshare is None:
+        cannot("unshare (util-linux) is not installed")
+        raise AssertionError
+    options = ["-m", "-p", "-f", "--kill-child", "--mount-proc"]
+    if os.geteuid() != 0:
+        options.insert(0, "-r")
+    command = [unshare, *options]
+    tried = subprocess.run([*command, "true"], capture_output=True, text=True, check=False)
+    if tried.returncode:
+        cannot(f"namespaces are not to be had here: {tried.stderr.strip()}")
+    return command
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Emulator:
+    """Runs `handler` from `code_directory`; `lines` has what all processes printed."""
+
+    def __init__(
+        self,
+        folder: Path,
+        handler: str,
+        code_directory: Path,
+        timeout_s: int,
+        environ: Mapping[str, str],
+    ) -> None:
+        emulator = program("emulator")
+        enter = namespace_command()
+        opt = folder / "opt"
+        opt.mkdir()
+        write_extensions(opt)
+        self.directory = folder / "tmp"
+        self.directory.mkdir()
+        self._port = free_port()
+        self.lines: list[str] = []
+        command = [
+            *enter,
+            "sh",
+            "-c",
+            _ENTER,
+            "sh",
+            str(opt),
+            str(emulator),
+            "--runtime-interface-emulator-address",
+            f"127.0.0.1:{self._port}",
+            "--runtime-api-address",
+            f"127.0.0.1:{free_port()}",
+            sys.executable,
+            "-m",
+            "awslambdaric",
+            handler,
+        ]
+        full = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": os.pathsep.join((str(code_directory), str(ROOT))),
+            "AWS_LAMBDA_FUNCTION_NAME": "function",
+            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",
+            "AWS_LAMBDA_FUNCTION_TIMEOUT": str(timeout_s),
+            "AWS_LAMBDA_FUNCTION_HANDLER": handler,
+            "AWS_REGION": "eu-west-1",
+            "SPANPIPE_DIR": str(self.directory),
+            **environ,
+        }
+        self._process = subprocess.Popen(
+            command,
+            cwd=code_directory,
+            env=full,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> Emulator:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def invoke(self, event: bytes) -> tuple[int, bytes]:
+        """(HTTP status, payload)."""
+        connection = self._connect()
+        try:
+            connection.request("POST", _PATH, body=event)
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()
+
+    def shutdown(self) -> None:
+        """SIGTERM to the emulator alone: it tells the extensions SHUTDOWN."""
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
+        for pid in children.read_text().split():
+            os.kill(int(pid), signal.SIGTERM)
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+
+    def close(self) -> None:
+        """End every process of the namespace."""
+        self._process.kill()
+        self._process.wait()
+        self._reader.join(timeout=5)
+
+    def _connect(self) -> http.client.HTTPConnection:
+        until_s = time.monotonic() + START_S
+        while True:
+            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+            try:
+                connection.connect()
+            except ConnectionRefusedError:
+                if time.monotonic() > until_s or self._process.poll() is not None:
+                    raise AssertionError(
+                        "the emulator does not listen:\n" + "\n".join(self.lines)
+                    ) from None
+                self._process.poll()
+                threading.Event().wait(0.02)
+            else:
+                return connection
+
+    def _read(self) -> None:
+        stream = self._process.stdout
+        if stream is not None:
+            for line in stream:
+                self.lines.append(line.rstrip("\n"))
