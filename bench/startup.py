@@ -44,7 +44,7 @@ class Api:
 
     @property
     def address(self) -> str:
-        return "127.0.0.1:%d" % self._listener.getsockname()[1]
+        return f"127.0.0.1:{self._listener.getsockname()[1]}"
 
     def time_to_next(self, command: list[str], environ: dict[str, str]) -> float:
         began = time.perf_counter()

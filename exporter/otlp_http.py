@@ -213,6 +213,9 @@ class _Session(requests.Session):
 
     def _judge(self, response: requests.Response, **_: Any) -> None:
         body = response.raw.read(MAX_ANSWER_BYTES, decode_content=True) or b""
+        if self._wires.is_cut:
+            # http.client takes the end of a cut connection for the end of the headers.
+            raise TimeoutError("cut off inside the answer")
         status = response.status_code
         named = f"{self._endpoint} answered {status} {response.reason or ''}".rstrip()
         if status == 200:

@@ -60,6 +60,17 @@ class Function:
 
 
 @dataclass(frozen=True, slots=True)
+class ExtensionExit:
+    """How an extension left: `killed` at the limit, else by itself, `after_s` SHUTDOWN."""
+
+    name: str
+    status: int | None
+    killed: bool
+    after_s: float
+    before_deadline_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class InvocationResult:
     """What the caller gets. `status` is ``returned``, ``error``, ``timeout`` or ``crash``."""
 
@@ -87,6 +98,7 @@ class LambdaEnvironment:
     ) -> None:
         self.function = function
         self.invocations: list[Invocation] = []
+        self.exits: list[ExtensionExit] = []
         self._extensions_directory = extensions_directory
         self._runtime_command = runtime_command or (
             sys.executable,
@@ -202,11 +214,22 @@ class LambdaEnvironment:
                 runtime.send_signal(signal.SIGTERM)
                 runtime.wait(RUNTIME_SHUTDOWN_S)
             runtime.stop()
+        told_s = time.monotonic()
         state.post_shutdown(reason, deadline_unix_ms)
         for extension in self._extensions:
             left_s = began_s + SHUTDOWN_LIMIT_S - time.monotonic()
-            extension.wait(max(0.0, left_s))
+            by_itself = extension.wait(max(0.0, left_s))
             extension.stop()
+            ended_s = extension.ended_s or time.monotonic()
+            self.exits.append(
+                ExtensionExit(
+                    name=extension.name,
+                    status=extension.status,
+                    killed=not by_itself,
+                    after_s=ended_s - told_s,
+                    before_deadline_s=began_s + SHUTDOWN_LIMIT_S - ended_s,
+                )
+            )
         state.end()
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 MAX_LINE_BYTES = 262_144
@@ -16,7 +17,10 @@ OnLine = Callable[[str, str], None]
 
 
 class Process:
-    """One running program. `on_exit` is called, once, when it has ended."""
+    """One running program. `on_exit` is called, once, when it has ended.
+
+    `ended_s` is when that was, on the monotonic clock.
+    """
 
     def __init__(
         self,
@@ -40,6 +44,7 @@ class Process:
             start_new_session=True,
         )
         self._ended = threading.Event()
+        self.ended_s: float | None = None
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._waiter = threading.Thread(target=self._wait, daemon=True)
         self._reader.start()
@@ -87,5 +92,6 @@ class Process:
 
     def _wait(self) -> None:
         self._process.wait()
+        self.ended_s = time.monotonic()
         self._ended.set()
         self._on_exit()

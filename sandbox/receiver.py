@@ -8,7 +8,7 @@ import json
 import threading
 import zlib
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from typing import Any
 
@@ -19,6 +19,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
+
+from sandbox.http_server import LoopbackServer
 
 MAX_REQUEST_BYTES = 64 * 1024 * 1024
 TRACES_PATH = "/v1/traces"
@@ -39,12 +41,7 @@ class Receiver:
             def take(self, request: ExportTraceServiceRequest) -> None:
                 receiver.take(request)
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._http.daemon_threads = True
-        self._thread = threading.Thread(
-            target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
-        )
-        self._thread.start()
+        self._http = LoopbackServer(Handler)
         self._grpc: Any = None
         self._grpc_port = 0
         if grpc:
@@ -64,7 +61,7 @@ class Receiver:
     @property
     def http_endpoint(self) -> str:
         """The whole URL for traces."""
-        return f"http://127.0.0.1:{self._http.server_address[1]}{TRACES_PATH}"
+        return f"http://{self._http.address}{TRACES_PATH}"
 
     @property
     def grpc_endpoint(self) -> str:
@@ -98,9 +95,7 @@ class Receiver:
 
     def close(self) -> None:
         """Stop listening."""
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join()
+        self._http.close()
         if self._grpc is not None:
             self._grpc.stop(grace=None).wait()
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
+from sandbox.http_server import LoopbackServer
 from sandbox.state import ApiError, ApiState, GoneError
 
 _RUNTIME = "/2018-06-01/runtime"
@@ -29,17 +29,12 @@ class ApiServer:
                     raise GoneError
                 return server.state
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._http.daemon_threads = True
-        self._thread = threading.Thread(
-            target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
-        )
-        self._thread.start()
+        self._http = LoopbackServer(Handler)
 
     @property
     def address(self) -> str:
         """``AWS_LAMBDA_RUNTIME_API``."""
-        return f"127.0.0.1:{self._http.server_address[1]}"
+        return self._http.address
 
     def use(self, state: ApiState) -> None:
         """Serve a new generation; the calls of the one before end."""
@@ -51,9 +46,7 @@ class ApiServer:
         """End every call and stop listening."""
         if self.state is not None:
             self.state.end()
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join()
+        self._http.close()
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -21,8 +21,6 @@ VARIES = {
     "aws.lambda.invoked_arn": "the emulator's account and region are made up",
     "cloud.resource_id": "from the ARN",
     "cloud.account.id": "from the ARN; the emulator registers without one",
-    "exception.stacktrace": "line numbers of the runtime's own frames",
-    "faas.max_memory": "the emulator tells the function 3008 MB whatever it was given",
 }
 """Attributes whose value may differ between the sandbox and the emulator, and why."""
 

@@ -1,0 +1,197 @@
+"""Collectors that misbehave, on loopback, each in one thread; closed with their test."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from types import TracebackType
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+DRIP_S = 0.05
+"""Between two bytes: far below any read timeout."""
+
+
+def http_answer(status: str, body: bytes = b"", *headers: str) -> bytes:
+    """A whole response."""
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers, "", ""]
+    return "\r\n".join(lines).encode() + body
+
+
+def partial_success(rejected: int, message: str) -> bytes:
+    """The protobuf body of a partial success."""
+    answer = ExportTraceServiceResponse()
+    answer.partial_success.rejected_spans = rejected
+    answer.partial_success.error_message = message
+    return answer.SerializeToString()
+
+
+OK = http_answer("200 OK", b"", "Content-Type: application/x-protobuf")
+
+
+class Collector:
+    """Accepts connections; for each whole request runs `behave(connection, stopped)`.
+
+    `requests` counts the whole requests read.
+    """
+
+    def __init__(self, behave: Callable[[socket.socket, threading.Event], None]) -> None:
+        self._behave = behave
+        self._stopped = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._threads: list[threading.Thread] = []
+        self.requests = 0
+        self._start(self._accept)
+
+    def __enter__(self) -> Collector:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stopped.set()
+        # A thread in accept() is woken by a shutdown of its socket, not by a close.
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for thread in self._threads:
+            thread.join(timeout=5)
+
+    @property
+    def port(self) -> int:
+        port: int = self._listener.getsockname()[1]
+        return port
+
+    def _start(self, target: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=target, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self._start(self._serve, connection)
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection:
+            try:
+                while not self._stopped.is_set() and _read_request(connection, self._stopped):
+                    self.requests += 1
+                    self._behave(connection, self._stopped)
+            except OSError:
+                pass
+
+
+def _read_request(connection: socket.socket, stopped: threading.Event) -> bool:
+    """Read one request with a Content-Length; False where there is none."""
+    connection.settimeout(0.05)
+    data = b""
+    while True:
+        head, end, body = data.partition(b"\r\n\r\n")
+        if end:
+            length = 0
+            for line in head.split(b"\r\n"):
+                name, _, value = line.partition(b":")
+                if name.lower() == b"content-length":
+                    length = int(value)
+            if len(body) >= length:
+                return True
+        try:
+            more = connection.recv(65536)
+        except TimeoutError:
+            if stopped.is_set():
+                return False
+            continue
+        if not more:
+            return False
+        data += more
+
+
+def answering(answer: bytes) -> Collector:
+    """Answers every request the same."""
+    return Collector(lambda connection, stopped: connection.sendall(answer))
+
+
+def hanging() -> Collector:
+    """Reads every request and never answers."""
+    return Collector(lambda connection, stopped: _until(stopped))
+
+
+def dripping(answer: bytes) -> Collector:
+    """Sends `answer` byte by byte, and then blanks for ever."""
+
+    def drip(connection: socket.socket, stopped: threading.Event) -> None:
+        for byte in answer:
+            connection.sendall(bytes((byte,)))
+            if stopped.wait(DRIP_S):
+                return
+        while not stopped.wait(DRIP_S):
+            connection.sendall(b" ")
+
+    return Collector(drip)
+
+
+def resetting() -> Collector:
+    """Reads every request, then resets the connection."""
+
+    def reset(connection: socket.socket, stopped: threading.Event) -> None:
+        linger = (1).to_bytes(4, "little") + (0).to_bytes(4, "little")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        connection.close()
+
+    return Collector(reset)
+
+
+def _until(stopped: threading.Event) -> None:
+    stopped.wait()
+
+
+class FullBacklog:
+    """A port whose SYNs are never answered: its accept queue is full and nobody accepts."""
+
+    def __init__(self) -> None:
+        self._listener = socket.socket()
+        self._listener.bind(("127.0.0.1", 0))
+        self._listener.listen(0)
+        self._filling: list[socket.socket] = []
+
+    def __enter__(self) -> FullBacklog:
+        # A connect that hangs shows that the queue is full.
+        for _ in range(16):
+            filler = socket.socket()
+            filler.settimeout(0.2)
+            self._filling.append(filler)
+            try:
+                filler.connect(("127.0.0.1", self.port))
+            except TimeoutError:
+                return self
+        raise AssertionError("the accept queue takes more than 16 connections")
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for filler in self._filling:
+            filler.close()
+        self._listener.close()
+
+    @property
+    def port(self) -> int:
+        port: int = self._listener.getsockname()[1]
+        return port
+
+
+def closed_port() -> int:
+    """A port where nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
