@@ -13,6 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import requests
@@ -63,12 +64,14 @@ class _Wires:
         self._lock = threading.Lock()
         self._duplicates: dict[int, socket.socket] = {}
         self._cut = False
+        self.connected = False
         self.sent = False
         self.until_s = 0.0
 
     def begin(self, until_s: float) -> None:
         with self._lock:
             self._cut = False
+            self.connected = False
             self.sent = False
             self.until_s = until_s
 
@@ -95,8 +98,8 @@ class _Wires:
     def record(self, key: int, connected: socket.socket) -> None:
         with self._lock:
             self._close(key)
-            duplicate = connected.dup()
-            self._duplicates[key] = duplicate
+            self._duplicates[key] = connected.dup()
+            self.connected = True
 
     def forget(self, key: int) -> None:
         with self._lock:
@@ -190,6 +193,9 @@ class _Session(requests.Session):
         self.hooks["response"] = [self._judge]
 
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:
+        if self.verify is not True:
+            # Else $REQUESTS_CA_BUNDLE would replace the session's own file.
+            kwargs.setdefault("verify", self.verify)
         try:
             return super().request(*args, **kwargs)
         except _JudgedError as judged:
@@ -200,10 +206,12 @@ class _Session(requests.Session):
             raise _JudgedError(self.outcome) from error
 
     def _failed(self, error: Exception) -> Outcome:
-        if self._wires.is_cut or isinstance(error, TimeoutError | requests.Timeout):
+        cause = _innermost(error)
+        if self._wires.is_cut or isinstance(cause, TimeoutError):
             reason = "no answer in time" if self._wires.sent else "not reached in time"
         else:
-            reason = _innermost(error)
+            text = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
+            reason = f"{type(cause).__name__}: {text}" if text else type(cause).__name__
         return Outcome(
             Verdict.RETRYABLE,
             self.span_count,
@@ -259,22 +267,21 @@ class HttpSender:
     def send(self, spans: Sequence[ReadableSpan], timeout_s: float) -> Outcome:
         """See `Sender.send`."""
         began_s = time.monotonic()
-        self._wires.begin(began_s + timeout_s)
-        self._session.outcome = None
-        self._session.span_count = len(spans)
+        until_s = began_s + timeout_s
+        self._wires.begin(until_s)
         watchdog = threading.Timer(timeout_s, self._wires.cut)
         watchdog.daemon = True
         watchdog.start()
         try:
-            self._exporter(timeout_s).export(spans)
-        except Exception as error:  # noqa: BLE001 - a fault of the library is an outcome too
-            self._session.outcome = self._fault(len(spans), error)
+            outcome = self._try(spans, until_s)
+            if outcome.status is None and not self._wires.connected and not self._wires.is_cut:
+                # The kept connection had died, as they do in a freeze: once more, on a new one.
+                died = outcome
+                outcome = self._try(spans, until_s)
+                outcome = replace(outcome, uncertain=outcome.uncertain or died.uncertain)
         finally:
             watchdog.cancel()
-        outcome = self._session.outcome
-        if outcome is None:
-            outcome = self._fault(len(spans), RuntimeError("the spans could not be encoded"))
-        return _timed(outcome, time.monotonic() - began_s)
+        return replace(outcome, duration_s=time.monotonic() - began_s)
 
     def abort(self) -> None:
         """See `Sender.abort`."""
@@ -283,6 +290,18 @@ class HttpSender:
     def close(self) -> None:
         """See `Sender.close`."""
         self._session.close()
+
+    def _try(self, spans: Sequence[ReadableSpan], until_s: float) -> Outcome:
+        session = self._session
+        session.outcome = None
+        session.span_count = len(spans)
+        try:
+            self._exporter(max(0.001, until_s - time.monotonic())).export(spans)
+        except Exception as error:  # noqa: BLE001 - a fault of the library is an outcome too
+            return self._fault(len(spans), error)
+        if session.outcome is None:
+            return self._fault(len(spans), RuntimeError("the spans could not be encoded"))
+        return session.outcome
 
     def _exporter(self, timeout_s: float) -> OTLPSpanExporter:
         # Made anew for each flush, as its timeout cannot be changed; it opens nothing.
@@ -302,13 +321,8 @@ class HttpSender:
 
     def _fault(self, span_count: int, error: Exception) -> Outcome:
         endpoint = shown_endpoint(self._settings.endpoint)
-        return Outcome(Verdict.REFUSED, span_count, f"{endpoint}: {type(error).__name__}: {error}")
-
-
-def _timed(outcome: Outcome, duration_s: float) -> Outcome:
-    from dataclasses import replace
-
-    return replace(outcome, duration_s=duration_s)
+        detail = f"{endpoint}: {type(error).__name__}: {error}"
+        return Outcome(Verdict.REFUSED, span_count, detail, status="fault")
 
 
 def _partial_success(body: bytes) -> tuple[int, str]:
@@ -328,13 +342,11 @@ def _seconds(text: str | None) -> float | None:
         return None  # a date: the pause of our own serves
 
 
-def _innermost(error: BaseException) -> str:
+def _innermost(error: BaseException) -> BaseException:
     """The cause that says something: libraries wrap it several times."""
-    seen = error
     for _ in range(8):
-        inner = seen.__cause__ or seen.__context__ or getattr(seen, "reason", None)
+        inner = error.__cause__ or error.__context__ or getattr(error, "reason", None)
         if not isinstance(inner, BaseException):
             break
-        seen = inner
-    text = seen.strerror if isinstance(seen, OSError) and seen.strerror else str(seen)
-    return f"{type(seen).__name__}: {text}" if text else type(seen).__name__
+        error = inner
+    return error

@@ -115,8 +115,10 @@ class Backlog:
         self._tell()
         return [invocation for invocation, _, _ in self._lent]
 
-    def delivered(self) -> None:
-        """What was lent has arrived."""
+    def delivered(self, *, uncertain: bool = False) -> None:
+        """What was lent has arrived; `uncertain`: by a second try, so perhaps twice."""
+        if uncertain:
+            self.ledger.uncertain += len(self._lent)
         self.ledger.exported += len(self._lent)
         self._lent.clear()
         self._tell()

@@ -20,7 +20,7 @@ def settle(outcome: Outcome | None, backlog: Backlog, count: int) -> tuple[bool,
     from exporter.delivery import Verdict
 
     if outcome.verdict is Verdict.ACCEPTED:
-        backlog.delivered()
+        backlog.delivered(uncertain=outcome.uncertain)
         return True, ""
     if outcome.verdict is Verdict.PARTIAL:
         rejected = min(outcome.rejected_count, count)

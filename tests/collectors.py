@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from types import TracebackType
@@ -36,8 +37,13 @@ class Collector:
     `requests` counts the whole requests read.
     """
 
-    def __init__(self, behave: Callable[[socket.socket, threading.Event], None]) -> None:
+    def __init__(
+        self,
+        behave: Callable[[socket.socket, threading.Event], None],
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._behave = behave
+        self._tls = tls
         self._stopped = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._threads: list[threading.Thread] = []
@@ -81,6 +87,8 @@ class Collector:
     def _serve(self, connection: socket.socket) -> None:
         with connection:
             try:
+                if self._tls is not None:
+                    connection = self._tls.wrap_socket(connection, server_side=True)
                 while not self._stopped.is_set() and _read_request(connection, self._stopped):
                     self.requests += 1
                     self._behave(connection, self._stopped)
@@ -104,7 +112,7 @@ def _read_request(connection: socket.socket, stopped: threading.Event) -> bool:
                 return True
         try:
             more = connection.recv(65536)
-        except TimeoutError:
+        except (TimeoutError, ssl.SSLWantReadError):
             if stopped.is_set():
                 return False
             continue

@@ -1,0 +1,298 @@
+"""Records to spans, compared whole in the form that leaves."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.sdk.version import __version__ as sdk_version
+
+from exporter.otlp_json import to_value
+from exporter.record import (
+    ChildSpan,
+    Environment,
+    Event,
+    Failure,
+    Fate,
+    Invocation,
+    Partial,
+    Payload,
+)
+from exporter.spans import SpanBuilder, resource_id, spanpipe_version
+
+ARN = "arn:aws:lambda:eu-west-1:123456789012:function:shop"
+ENVIRONMENT = Environment(
+    "shop",
+    "7",
+    region="eu-west-1",
+    account_id="123456789012",
+    memory_mb=128,
+    log_group="/aws/lambda/shop",
+    log_stream="stream",
+)
+RETURNED = Invocation(
+    ordinal=1,
+    request_id="r-1",
+    invoked_function_arn=f"{ARN}:live",
+    environment=ENVIRONMENT,
+    trace_id=bytes(range(16)),
+    span_id=bytes(range(8)),
+    start_unix_ns=1_000,
+    end_unix_ns=2_000,
+    fate=Fate.RETURNED,
+    deadline_unix_ms=9,
+    cold_start=True,
+    result=Payload(b'{"a":1}', 7, False, "json"),
+)
+BARE = replace(
+    RETURNED,
+    environment=Environment("shop", "$LATEST"),
+    invoked_function_arn="",
+    cold_start=None,
+    result=None,
+    fate=Fate.UNREPORTED,
+)
+
+
+def plain(invocations: list[Invocation], **settings: Any) -> dict[str, Any]:
+    """(resource, spans) with attributes as plain dictionaries."""
+    value = to_value(encode_spans(SpanBuilder(**settings).spans(invocations)))
+    (resource_spans,) = value["resourceSpans"]
+    (scope_spans,) = resource_spans["scopeSpans"]
+    assert scope_spans["scope"] == {"name": "spanpipe", "version": spanpipe_version()}
+    spans = scope_spans["spans"]
+    for holder in [*spans, *(event for span in spans for event in span.get("events", ()))]:
+        holder["attributes"] = values(holder)
+    return {"resource": values(resource_spans["resource"]), "spans": spans}
+
+
+def values(holder: dict[str, Any]) -> dict[str, Any]:
+    return {one["key"]: next(iter(one["value"].values())) for one in holder.get("attributes", ())}
+
+
+RESOURCE = {
+    "cloud.provider": "aws",
+    "cloud.platform": "aws_lambda",
+    "cloud.region": "eu-west-1",
+    "faas.name": "shop",
+    "faas.version": "7",
+    "faas.instance": "stream",
+    "faas.max_memory": "134217728",
+    "service.name": "shop",
+    "aws.log.group.names": {"values": [{"stringValue": "/aws/lambda/shop"}]},
+    "aws.log.stream.names": {"values": [{"stringValue": "stream"}]},
+    "telemetry.sdk.language": "python",
+    "telemetry.sdk.name": "opentelemetry",
+    "telemetry.sdk.version": sdk_version,
+    "telemetry.distro.name": "spanpipe",
+    "telemetry.distro.version": spanpipe_version(),
+}
+ATTRIBUTES = {
+    "faas.invocation_id": "r-1",
+    "faas.trigger": "other",
+    "faas.coldstart": True,
+    "spanpipe.fate": "returned",
+    "aws.lambda.invoked_arn": f"{ARN}:live",
+    "cloud.resource_id": f"{ARN}:7",
+    "cloud.account.id": "123456789012",
+    "spanpipe.result.content_kind": "json",
+    "spanpipe.result.body": '{"a":1}',
+    "spanpipe.result.truncated": False,
+    "spanpipe.result.size_bytes": "7",
+}
+SPAN = {
+    "traceId": "000102030405060708090a0b0c0d0e0f",
+    "spanId": "0001020304050607",
+    "flags": 256,
+    "name": "shop",
+    "kind": 2,
+    "startTimeUnixNano": "1000",
+    "endTimeUnixNano": "2000",
+    "attributes": ATTRIBUTES,
+    "status": {},
+}
+
+
+def with_attributes(**changes: Any) -> dict[str, Any]:
+    """SPAN's attributes without a result, changed."""
+    kept = {key: value for key, value in ATTRIBUTES.items() if ".result." not in key}
+    kept.update({key.replace("__", "."): value for key, value in changes.items()})
+    return kept
+
+
+def test_a_returned_invocation_is_compared_whole() -> None:
+    """Resource, span and every attribute of a result are exactly these."""
+    assert plain([RETURNED]) == {"resource": RESOURCE, "spans": [SPAN]}
+
+
+def test_what_is_not_known_is_not_there() -> None:
+    """Optional values that nobody told leave no attribute behind."""
+    found = plain([BARE])
+    assert found["resource"] == {
+        key: "$LATEST" if key == "faas.version" else value
+        for key, value in RESOURCE.items()
+        if key
+        not in (
+            "cloud.region",
+            "faas.instance",
+            "faas.max_memory",
+            "aws.log.group.names",
+            "aws.log.stream.names",
+        )
+    }
+    assert found["spans"] == [
+        {
+            **SPAN,
+            "attributes": {
+                "faas.invocation_id": "r-1",
+                "faas.trigger": "other",
+                "spanpipe.fate": "unreported",
+            },
+        }
+    ]
+
+
+def test_a_raised_error_is_an_exception_event_and_the_status() -> None:
+    """Type, message and stack trace, once as conventions say, and error.type on the span."""
+    failure = Failure("ValueError", "bad", "Traceback …")
+    raised = replace(RETURNED, fate=Fate.RAISED, failure=failure, result=None)
+    assert plain([raised])["spans"] == [
+        {
+            **SPAN,
+            "attributes": with_attributes(spanpipe__fate="raised", error__type="ValueError"),
+            "status": {"code": 2, "message": "bad"},
+            "events": [
+                {
+                    "name": "exception",
+                    "timeUnixNano": "2000",
+                    "attributes": {
+                        "exception.type": "ValueError",
+                        "exception.message": "bad",
+                        "exception.stacktrace": "Traceback …",
+                    },
+                }
+            ],
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fate", "failure", "error_type", "message"),
+    [
+        (Fate.TIMED_OUT, Failure("Sandbox.Timedout", "late"), "Sandbox.Timedout", "late"),
+        (Fate.TIMED_OUT, None, "Sandbox.Timedout", "Sandbox.Timedout"),
+        (Fate.CRASHED, None, "Runtime.ExitError", "Runtime.ExitError"),
+    ],
+)
+def test_a_platform_failure_is_an_error_without_an_exception(
+    fate: Fate, failure: Failure | None, error_type: str, message: str
+) -> None:
+    """A timeout or a crash was raised by nobody: error.type and status say it."""
+    failed = replace(RETURNED, fate=fate, failure=failure, result=None)
+    assert plain([failed])["spans"] == [
+        {
+            **SPAN,
+            "attributes": with_attributes(spanpipe__fate=fate.value, error__type=error_type),
+            "status": {"code": 2, "message": message},
+        }
+    ]
+
+
+def test_children_events_and_partials_hang_where_they_belong() -> None:
+    """Parents, events of a child and of the invocation, partial results in order."""
+    child = ChildSpan(b"child--1", None, "query", 1_100, 1_200, {"n": 1, "f": 0.5, "b": True})
+    inner = ChildSpan(b"child--2", b"child--1", "row", 1_110, 1_120, {}, Failure("KeyError", "k"))
+    orphan = ChildSpan(b"child--3", b"unknown!", "lost", 1_110, 1_120)
+    story = replace(
+        RETURNED,
+        children=(child, inner, orphan),
+        events=(Event(1_150, "hit", {"k": "v"}, b"child--1"), Event(1_160, "own")),
+        partials=(Partial(1_170, Payload(b"1", 1, False, "json")),),
+    )
+    own, first, second, third = plain([story])["spans"]
+    assert own["events"] == [
+        {"name": "own", "timeUnixNano": "1160", "attributes": {}},
+        {
+            "name": "spanpipe.partial_result",
+            "timeUnixNano": "1170",
+            "attributes": {
+                "spanpipe.partial_result.index": "0",
+                "spanpipe.result.content_kind": "json",
+                "spanpipe.result.body": "1",
+                "spanpipe.result.truncated": False,
+                "spanpipe.result.size_bytes": "1",
+            },
+        },
+    ]
+    common = {"traceId": SPAN["traceId"], "flags": 256, "kind": 1, "status": {}}
+    assert first == {
+        **common,
+        "spanId": b"child--1".hex(),
+        "parentSpanId": SPAN["spanId"],
+        "name": "query",
+        "startTimeUnixNano": "1100",
+        "endTimeUnixNano": "1200",
+        "attributes": {"n": "1", "f": 0.5, "b": True},
+        "events": [{"name": "hit", "timeUnixNano": "1150", "attributes": {"k": "v"}}],
+    }
+    assert second == {
+        **common,
+        "spanId": b"child--2".hex(),
+        "parentSpanId": b"child--1".hex(),
+        "name": "row",
+        "startTimeUnixNano": "1110",
+        "endTimeUnixNano": "1120",
+        "attributes": {"error.type": "KeyError"},
+        "status": {"code": 2, "message": "k"},
+        "events": [
+            {
+                "name": "exception",
+                "timeUnixNano": "1120",
+                "attributes": {"exception.type": "KeyError", "exception.message": "k"},
+            }
+        ],
+    }
+    assert third["parentSpanId"] == SPAN["spanId"]
+
+
+@pytest.mark.parametrize(
+    ("payload", "expected"),
+    [
+        (Payload(b"\xff\x00", 2, False, "binary"), "/wA="),
+        (Payload(b"\xffa", 2, True, "text"), "\\xffa"),
+    ],
+)
+def test_a_body_that_is_no_text_is_sent_all_the_same(payload: Payload, expected: str) -> None:
+    """Binary is base64; bytes that are no UTF-8 are escaped; nothing is fatal."""
+    (span,) = plain([replace(RETURNED, result=payload)])["spans"]
+    assert span["attributes"]["spanpipe.result.body"] == expected
+
+
+def test_a_body_that_was_not_captured_leaves_its_size_alone() -> None:
+    """With capture off there is no body attribute at all."""
+    (span,) = plain([replace(RETURNED, result=Payload(b"", 9, False, "none"))])["spans"]
+    assert span["attributes"] == with_attributes(
+        spanpipe__result__content_kind="none", spanpipe__result__size_bytes="9"
+    )
+
+
+def test_the_users_resource_attributes_win() -> None:
+    """OTEL_RESOURCE_ATTRIBUTES may replace ours, and the service's name goes before both."""
+    given = {"cloud.region": "moon", "service.name": "from attributes", "team": "a"}
+    assert plain([RETURNED], resource_attributes=given)["resource"] == {**RESOURCE, **given}
+    named = plain([RETURNED], service_name="named", resource_attributes=given)["resource"]
+    assert named["service.name"] == "named"
+
+
+@pytest.mark.parametrize(
+    ("arn", "version", "expected"),
+    [
+        (f"{ARN}:live", "7", f"{ARN}:7"),
+        (f"{ARN}:7", "7", f"{ARN}:7"),
+        (ARN, "$LATEST", ARN),
+        (f"{ARN}:live", "$LATEST", ARN),
+    ],
+)
+def test_the_alias_is_replaced_by_the_version(arn: str, version: str, expected: str) -> None:
+    """cloud.resource_id names what ran, not the alias under which it was invoked."""
+    assert resource_id(arn, version) == expected

@@ -1,0 +1,157 @@
+"""Receivers that nobody here wrote: what they print is what was meant."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from sandbox.environment import Function, LambdaEnvironment
+from sandbox.launcher import write_extensions
+from tests.whole.emulator import free_port
+from tests.whole.fetch import program
+from tests.whole.otel_collector import collector_program
+from tests.whole.scenario import FOLDER, HANDLER
+
+READY_S = 30.0
+ARRIVED_S = 10.0
+
+
+class Printing:
+    """A process whose output is waited on."""
+
+    def __init__(self, command: list[str], folder: Path) -> None:
+        self._changed = threading.Condition()
+        self._text = ""
+        self._process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env={"PATH": os.environ["PATH"], "HOME": str(folder)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def wait_for(self, pattern: str, timeout_s: float) -> str:
+        """All output so far, once `pattern` is in it."""
+        with self._changed:
+            found = self._changed.wait_for(
+                lambda: re.search(pattern, self._text) is not None, timeout=timeout_s
+            )
+            assert found, f"{pattern!r} was not printed:\n{self._text[-3000:]}"
+            return self._text
+
+    def close(self) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._reader.join(timeout=5)
+
+    def _read(self) -> None:
+        stream = self._process.stdout
+        if stream is not None:
+            for line in stream:
+                with self._changed:
+                    self._text += line
+                    self._changed.notify_all()
+
+
+@contextmanager
+def rotel(folder: Path) -> Iterator[tuple[Printing, int, int]]:
+    """(output, gRPC port, HTTP port)."""
+    grpc_port, http_port = free_port(), free_port()
+    command = [str(program("rotel")), "start"]
+    command += ["--otlp-grpc-endpoint", f"127.0.0.1:{grpc_port}"]
+    command += ["--otlp-http-endpoint", f"127.0.0.1:{http_port}"]
+    command += ["--exporter", "blackhole", "--debug-log", "traces"]
+    command += ["--debug-log-verbosity", "detailed"]
+    output = Printing(command, folder)
+    try:
+        output.wait_for("Starting Rotel|listening|Ready", READY_S)
+        yield output, grpc_port, http_port
+    finally:
+        output.close()
+
+
+@contextmanager
+def otel_collector(folder: Path) -> Iterator[tuple[Printing, int, int]]:
+    """(output, gRPC port, HTTP port)."""
+    grpc_port, http_port = free_port(), free_port()
+    config = folder / "collector.yaml"
+    config.write_text(
+        "receivers:\n"
+        "  otlp:\n"
+        "    protocols:\n"
+        f"      grpc: {{endpoint: '127.0.0.1:{grpc_port}'}}\n"
+        f"      http: {{endpoint: '127.0.0.1:{http_port}'}}\n"
+        "exporters:\n"
+        "  debug: {verbosity: detailed}\n"
+        "service:\n"
+        "  telemetry: {metrics: {level: none}}\n"
+        "  pipelines:\n"
+        "    traces: {receivers: [otlp], exporters: [debug]}\n"
+    )
+    output = Printing([str(collector_program()), "--config", str(config)], folder)
+    try:
+        output.wait_for("Everything is ready", READY_S)
+        yield output, grpc_port, http_port
+    finally:
+        output.close()
+
+
+RECEIVERS = {"rotel": rotel, "OpenTelemetry Collector": otel_collector}
+
+
+@pytest.mark.receiver
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+@pytest.mark.parametrize("name", RECEIVERS)
+def test_a_foreign_receiver_prints_what_was_meant(tmp_path: Path, name: str, protocol: str) -> None:
+    """Real invocations through the real extension: the receiver names every attribute meant."""
+    with RECEIVERS[name](tmp_path) as (output, grpc_port, http_port):
+        endpoint = f"http://127.0.0.1:{http_port}/v1/traces"
+        if protocol == "grpc":
+            endpoint = f"http://127.0.0.1:{grpc_port}"
+        function = Function(
+            HANDLER,
+            str(FOLDER),
+            timeout_s=5,
+            environ={
+                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": endpoint,
+                "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": protocol,
+                "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=test%20ring",
+            },
+        )
+        with LambdaEnvironment(function, str(write_extensions(tmp_path))) as environment:
+            first = environment.invoke(b'{"id": 7}')
+            second = environment.invoke(b'{"id": 8, "fail": true}')
+        printed = output.wait_for(re.escape(second.request_id), ARRIVED_S)
+        # Both print `name: Str(value)`, spaced in their own ways.
+        said = re.sub(r"[ \t]+", " ", printed)
+        for name_and_value in (
+            rf"faas\.invocation_id: Str\({first.request_id}\)",
+            rf"faas\.invocation_id: Str\({second.request_id}\)",
+            r"faas\.coldstart: Bool\(true\)",
+            r"faas\.coldstart: Bool\(false\)",
+            r"faas\.trigger: Str\(other\)",
+            r"faas\.name: Str\(function\)",
+            r"faas\.max_memory: Int\(134217728\)",
+            r"cloud\.platform: Str\(aws_lambda\)",
+            r"deployment\.environment\.name: Str\(test ring\)",
+            r'spanpipe\.result\.body: Str\(\{"id":7,"text":""\}\)',
+            r"spanpipe\.fate: Str\(raised\)",
+            r"error\.type: Str\(ValueError\)",
+            r"exception\.message: Str\(as asked\)",
+        ):
+            assert re.search(name_and_value, said), (name_and_value, printed)
