@@ -1,0 +1,90 @@
+"""Rules of the repository itself: which package may import which, and what is not in it."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+OURS = {"fifo", "exporter", "extension", "sandbox", "spanpipe", "tests", "bench", "examples"}
+MAY_IMPORT = {
+    "fifo": set(),
+    "exporter": set(),
+    "extension": {"fifo", "exporter"},
+    "sandbox": {"fifo", "extension"},
+    "spanpipe": {"fifo", "exporter", "extension", "sandbox"},
+}
+
+
+def imports(package: str) -> set[str]:
+    """First names of everything that the package's modules import, wherever they do."""
+    found: set[str] = set()
+    for path in (ROOT / package).glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                found.add(node.module.partition(".")[0])
+    return found - {package}
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_imports_run_one_way(package: str) -> None:
+    """Along the data's way, and never back."""
+    assert imports(package) & OURS <= MAY_IMPORT[package]
+
+
+def test_fifo_imports_the_standard_library_alone() -> None:
+    """What is in the function's process can clash with nothing in it."""
+    assert imports("fifo") <= set(sys.stdlib_module_names)
+
+
+def tracked_files() -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    return [ROOT / name for name in listed.stdout.decode().split("\0") if name]
+
+
+def test_no_path_of_a_machine_and_no_index_address_is_tracked() -> None:
+    """A clone elsewhere must not depend on where this one was made."""
+    wrong = ("/home" + "/", "/root" + "/", "pypi" + ".org", "pythonhosted" + ".org", "/work" + "/")
+    found = [
+        (path.name, text)
+        for path in tracked_files()
+        if path.is_file() and path.suffix not in (".png", ".svg")
+        for text in wrong
+        if text in path.read_text(errors="replace")
+    ]
+    assert found == []
+
+
+def _public_class(node: ast.AST) -> bool:
+    return isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+
+
+def test_every_public_function_has_a_docstring() -> None:
+    """Modules, classes and functions that others may use say what they are for."""
+    missing = []
+    for package in MAY_IMPORT:
+        for path in (ROOT / package).glob("*.py"):
+            tree = ast.parse(path.read_text())
+            nodes = [tree, *tree.body]
+            nodes += [n for one in tree.body if _public_class(one) for n in one.body]
+            for node in nodes:
+                if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                    continue
+                name = getattr(node, "name", path.stem)
+                overload = any(
+                    isinstance(one, ast.Name) and one.id == "overload"
+                    for one in getattr(node, "decorator_list", ())
+                )
+                if name.startswith(("_", "do_")) or overload:
+                    continue
+                if not ast.get_docstring(node):
+                    missing.append(f"{path.relative_to(ROOT)}: {name}")
+    assert missing == []
