@@ -17,7 +17,7 @@ _COLUMNS = (
     f"{'#':>4}  {'fate':<10}  {'duration':>10}  {'start':<5}  {'children':>8}  result or error"
 )
 _STYLES = {"returned": "green", "raised": "red", "timed_out": "red", "crashed": "red"}
-_MAX_RESULT_CHARACTERS = 60
+_MAX_RESULT_CHARACTERS = 48
 
 
 @dataclass(frozen=True, slots=True)

