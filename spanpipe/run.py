@@ -66,7 +66,8 @@ def run(options: argparse.Namespace) -> int:
     environ = _environ(options, directory)
     printer = TablePrinter(sys.stdout, options.output == "table")
     session = _Session(options, printer)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     with tempfile.TemporaryDirectory(prefix="spanpipe-run-") as folder:
         return session.run(events, count, directory, environ, Path(folder))
 
