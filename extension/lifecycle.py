@@ -193,6 +193,9 @@ class Lifecycle:
     invocation whose function sent no START. `max_body_bytes` and `keep_bodies` enforce the
     policy once more: a writer may not have heard of it.
 
+    `writer_speaks`: the newest attempt, or while it has not said anything the one before, had
+    a START, so an end may be expected.
+
     `counts` has one entry for each thing that was left out, by reason.
     """
 
@@ -208,7 +211,7 @@ class Lifecycle:
         self.max_body_bytes = max_body_bytes
         self.keep_bodies = keep_bodies
         self.counts: dict[str, int] = {}
-        self.writer_seen = False
+        self.writer_speaks = False
         self._draw = draw
         self._ordinal = 0
         self._attempt: _Attempt | None = None
@@ -257,7 +260,7 @@ class Lifecycle:
     def on_message(self, message: messages.Message, size_bytes: int, now_unix_ns: int) -> None:
         """What the function said; `size_bytes` is what it takes in memory."""
         if isinstance(message, messages.Start):
-            self.writer_seen = True
+            self.writer_speaks = True
         attempt = self._attempt
         if message.invocation_span_id in self._closed_span_ids:
             state = State.CLOSED
@@ -312,6 +315,8 @@ class Lifecycle:
             attempt.fate, attempt.failure = SHUTDOWN_FATES.get(reason, (Fate.UNREPORTED, None))
             if attempt.fate is not Fate.UNREPORTED:
                 attempt.end_unix_ns = min(now_unix_ns, deadline_ns)
+        if attempt.start is None:
+            self.writer_speaks = False
         invocation = self._record(attempt)
         self._closed_request_ids.append(invocation.request_id)
         self._closed_span_ids.append(invocation.span_id)

@@ -116,7 +116,7 @@ class Loop:
                 self._on_result(result)
         if self._channel.results in ready:
             self._receive(self._inbox.read())
-        elif not ready and self._schedule.awaits_end:
+        elif not ready and self._schedule.awaits_end(time.monotonic()):
             self._receive(self._inbox.read_boundary(self._lifecycle.open_request_id))
             self._look_s = min(2 * self._look_s, LOOK_FOR_FILES_LAST_S)
         if self._watch.fileno() in ready:
@@ -149,12 +149,13 @@ class Loop:
         now_s, wall_s = time.monotonic(), time.time()
         self._accept(self._lifecycle.on_invoke(event, time.time_ns()))
         self._look_s = LOOK_FOR_FILES_FIRST_S
+        first = self._lifecycle.invoked_count == 1
         self._schedule.on_invoke(
             now_s,
             wall_s,
             now_s + event.deadline_unix_ms / 1000 - wall_s,
-            first=self._lifecycle.invoked_count == 1,
-            end_will_come=self._lifecycle.writer_seen or self._channel.reader_seen,
+            first=first,
+            end_will_come=self._lifecycle.writer_speaks or (first and self._channel.reader_seen),
         )
         self._note_progress()
 
@@ -179,8 +180,10 @@ class Loop:
         pid = self._lifecycle.runtime_pid
         if pid is not None:
             self._watch.follow(pid)
+        if self._lifecycle.state is State.RUNNING:
+            self._schedule.on_start()
         if self._lifecycle.state is State.ENDED:
-            holding = self._schedule.awaits_end
+            holding = self._schedule.awaits_end(time.monotonic())
             self._schedule.on_end(failed=self._lifecycle.fate is Fate.RAISED)
             if holding:
                 self._accept(self._lifecycle.settle(time.time_ns()))
@@ -255,7 +258,7 @@ class Loop:
                 self._begin_export(now_s, now_s + decision.export_for_s)
             elif not decision.abort:
                 wake_at_s = float("inf") if decision.wake_at_s is None else decision.wake_at_s
-                if self._schedule.awaits_end:
+                if self._schedule.awaits_end(now_s):
                     wake_at_s = min(wake_at_s, now_s + self._look_s)
                 return wake_at_s
 

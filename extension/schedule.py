@@ -15,6 +15,11 @@ from dataclasses import dataclass
 from extension.settings import FLUSH_AUTO, FLUSH_END, FlushSettings
 
 ASK_BEFORE_DEADLINE_S = 0.100
+START_GRACE_S = 0.250
+"""How long after INVOKE an expected START may take before no end is waited for any more.
+
+A handler that is decorated but is not the one invoked announces a writer that never speaks.
+"""
 EXIT_BEFORE_DEADLINE_S = 0.100
 SHUTDOWN_LIMIT_S = 1.900
 """design: SHUTDOWN to exit, 100 ms before its own deadline, at most 1,900 ms."""
@@ -60,6 +65,7 @@ class Schedule:
         self.timeout_s = timeout_s
         self._asked = True
         self._await_end = False
+        self._await_until_s = 0.0
         self._ended = False
         self._runtime_gone = False
         self._deadline_s = 0.0
@@ -77,15 +83,18 @@ class Schedule:
         """Several exports in a row have failed: the function may send less."""
         return self._failures >= 3
 
-    @property
-    def awaits_end(self) -> bool:
+    def awaits_end(self, now_s: float) -> bool:
         """Whether `/next` is held for the end of this invocation."""
-        return self._await_end and not self._ended and not self._runtime_gone and not self._asked
+        return (
+            self._await_end
+            and not (self._ended or self._runtime_gone or self._asked)
+            and now_s < self._await_until_s
+        )
 
     def on_invoke(
         self, now_s: float, wall_s: float, deadline_s: float, *, first: bool, end_will_come: bool
     ) -> None:
-        """An invocation began; `end_will_come`: its end will be told by somebody."""
+        """An invocation began; `end_will_come`: START, and then its end, may be expected."""
         settings = self.settings
         before = self._invoked_wall_s
         rare = before is not None and (wall_s - before) * 1000 > settings.max_age_ms
@@ -100,6 +109,11 @@ class Schedule:
         self._after_error = False
         self._hold_until_s = None
         self._deadline_s = max(deadline_s, now_s)
+        self._await_until_s = min(now_s + START_GRACE_S, self._deadline_s - ASK_BEFORE_DEADLINE_S)
+
+    def on_start(self) -> None:
+        """The function has said that its handler runs: now an end will be told."""
+        self._await_until_s = self._deadline_s - ASK_BEFORE_DEADLINE_S
 
     def on_end(self, *, failed: bool) -> None:
         """The invocation's end is known."""
@@ -149,7 +163,7 @@ class Schedule:
             return Decision()
         if self._asked:
             return Decision()
-        awaits_end = self.awaits_end and now_s < self._deadline_s - ASK_BEFORE_DEADLINE_S
+        awaits_end = self.awaits_end(now_s)
         if can_export and wall_s >= self._retry_wall_s and waiting.count:
             leave_all = self._await_end and not awaits_end
             if leave_all or self._due(waiting):
@@ -158,7 +172,7 @@ class Schedule:
                     self._export_until_s = now_s + export_for_s
                     return Decision(export_for_s=export_for_s)
         if awaits_end:
-            return Decision(wake_at_s=self._deadline_s - ASK_BEFORE_DEADLINE_S)
+            return Decision(wake_at_s=self._await_until_s)
         self._asked = True
         return Decision(ask=True)
 

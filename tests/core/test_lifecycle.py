@@ -285,6 +285,17 @@ def test_settle_gives_the_record_once_its_end_is_known() -> None:
     assert core.on_invoke(invoke("r-2"), 5 * SECOND_NS) == []
 
 
+def test_a_writer_speaks_while_its_last_invocation_had_a_start() -> None:
+    """What decides whether an end may be expected of the next invocation."""
+    core = lifecycle()
+    spoke = []
+    for request_id, said in [("a", [start("a")]), ("b", []), ("c", []), ("d", [start("d")])]:
+        core.on_invoke(invoke(request_id), 1 * SECOND_NS)
+        spoke.append(core.writer_speaks)
+        send(core, said)
+    assert [*spoke, core.writer_speaks] == [False, True, False, False, True]
+
+
 def test_the_policy_is_enforced_on_what_was_sent_all_the_same() -> None:
     """A writer that has not heard of the limits does not get around them."""
     core = lifecycle()

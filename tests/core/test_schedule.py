@@ -6,6 +6,7 @@ from extension.schedule import (
     ASK_BEFORE_DEADLINE_S,
     FAREWELL_S,
     RETRY_FIRST_S,
+    START_GRACE_S,
     Decision,
     Schedule,
     Waiting,
@@ -32,8 +33,11 @@ def invoke(
     *,
     first: bool = False,
     end_will_come: bool = True,
+    started: bool = True,
 ) -> None:
     plan.on_invoke(now_s, wall_s, now_s + left_s, first=first, end_will_come=end_will_come)
+    if started:
+        plan.on_start()
 
 
 def decide(
@@ -91,6 +95,14 @@ def test_end_waits_for_the_end_then_exports_then_asks() -> None:
     assert begun.export_for_s == pytest.approx(0.2)
     plan.on_export_done(1_001.0, arrived=True)
     assert decide(plan, NONE, now_s=101.05) == ASK
+
+
+def test_end_does_not_wait_for_a_writer_that_never_speaks() -> None:
+    """A START that was expected and has not come within the grace is not waited for."""
+    plan = schedule("end")
+    invoke(plan, started=False)
+    assert decide(plan, NONE) == Decision(wake_at_s=pytest.approx(100.0 + START_GRACE_S))
+    assert decide(plan, NONE, now_s=100.0 + START_GRACE_S) == ASK
 
 
 def test_end_never_waits_into_the_deadline() -> None:
