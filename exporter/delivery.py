@@ -1,63 +1,9 @@
-"""Sending spans: what became of it, as a value; the senders behind one protocol."""
+"""The sender for a configuration: the one place that knows both protocols."""
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
-
+from exporter.outcome import Sender
 from exporter.settings import OTLP_GRPC, ExporterSettings
-
-if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import ReadableSpan
-
-
-class Verdict(enum.Enum):
-    """What the collector made of a request."""
-
-    ACCEPTED = "accepted"
-    PARTIAL = "partial success"
-    """Some spans were rejected; they must not be sent again (OTLP, "Partial Success")."""
-    RETRYABLE = "to be tried again"
-    REFUSED = "refused"
-    """It must not be sent again (OTLP, "Failures")."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """One request's end.
-
-    `detail` is one sentence for the log: endpoint, answer, reason; no header and no
-    credential is in it. `uncertain`: sending had begun and no answer came, so the collector
-    may have it. `retry_after_s` is what the collector asked for.
-    """
-
-    verdict: Verdict
-    span_count: int
-    detail: str
-    rejected_count: int = 0
-    status: str | None = None
-    retry_after_s: float | None = None
-    uncertain: bool = False
-    duration_s: float = 0.0
-
-
-class Sender(Protocol):
-    """One endpoint and a connection kept between requests; for one thread, `abort` apart."""
-
-    def send(self, spans: Sequence[ReadableSpan], timeout_s: float) -> Outcome:
-        """Send `spans` in one request and wait for the answer. Never raises.
-
-        Back within `timeout_s` whatever the collector does, save that no timeout reaches
-        into name resolution.
-        """
-
-    def abort(self) -> None:
-        """End the request in flight, from any thread; it is sent no further."""
-
-    def close(self) -> None:
-        """Close the connection."""
 
 
 def open_sender(settings: ExporterSettings) -> Sender:
@@ -69,12 +15,3 @@ def open_sender(settings: ExporterSettings) -> Sender:
     from exporter.otlp_http import HttpSender
 
     return HttpSender(settings)
-
-
-def shown_endpoint(endpoint: str) -> str:
-    """`endpoint` without user information and query, which may be secret."""
-    from urllib.parse import urlsplit, urlunsplit
-
-    parts = urlsplit(endpoint)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, "", ""))

@@ -17,7 +17,7 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 from opentelemetry.sdk.trace import ReadableSpan
 
-from exporter.delivery import Outcome, Verdict, shown_endpoint
+from exporter.outcome import Outcome, Verdict, shown_endpoint
 from exporter.settings import ExporterSettings, TlsSettings
 
 RETRYABLE_CODES = frozenset(

@@ -26,7 +26,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from exporter.delivery import Outcome, Verdict, shown_endpoint
+from exporter.outcome import Outcome, Verdict, shown_endpoint
 from exporter.settings import ExporterSettings
 
 MAX_ANSWER_BYTES = 65_536

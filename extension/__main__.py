@@ -11,11 +11,11 @@ import sys
 from extension import api
 from extension.connection import ApiGoneError, Connection
 from extension.log import Log
-from extension.ready import Ready, RefusedError, get_ready, wait_for_response
+from extension.ready import RefusedError, Registered, register, wait_for_response
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 REPORT_TIMEOUT_MS = 500
 
@@ -30,45 +30,46 @@ def main(environ: "Mapping[str, str]") -> int:
         )
         return os.EX_USAGE
     try:
-        ready = get_ready(environ, log)
+        registered = register(environ, log)
     except (ApiGoneError, RefusedError) as error:
         log.error(f"cannot register: {error}")
         return os.EX_UNAVAILABLE
-    return _run(ready, log, environ)
-
-
-def _run(ready: Ready, log: Log, environ: "Mapping[str, str]") -> int:
-    from extension.loop import ApiRefusedError, Loop
-
     try:
-        loop = Loop(
-            ready.connection,
-            ready.identifier,
-            ready.registration_body,
-            ready.channel,
-            log,
-            environ,
-        )
-        return loop.run()
+        registered.ask()
+    except Exception as error:  # noqa: BLE001 - without a first /next, init must be told
+        _log_fault(log, error)
+        _report(registered, api.init_error, "Extension.StartFailed", str(error))
+        return os.EX_SOFTWARE
+    return _run(registered, log, environ)
+
+
+def _run(registered: Registered, log: Log, environ: "Mapping[str, str]") -> int:
+    try:
+        from extension.loop import ApiRefusedError, Loop
+    except Exception as error:  # noqa: BLE001 - a layer that lacks a part must not fail init
+        _log_fault(log, error)
+        return _idle(registered, log)
+    try:
+        return Loop(registered, log, environ).run()
     except ApiGoneError as error:
         log.error(str(error))
         return os.EX_UNAVAILABLE
     except ApiRefusedError as error:
         log.error(str(error))
-        _report(ready, "Extension.UnexpectedAnswer", str(error))
+        _report(registered, api.exit_error, "Extension.UnexpectedAnswer", str(error))
         return os.EX_PROTOCOL
     except Exception as error:  # noqa: BLE001 - the function must not die of a fault of ours
         _log_fault(log, error)
-        return _idle(ready, log)
+        return _idle(registered, log)
 
 
-def _idle(ready: Ready, log: Log) -> int:
+def _idle(registered: Registered, log: Log) -> int:
     """Go on asking for events and do nothing else: leaving would fail the invocations."""
-    connection = ready.connection
+    connection = registered.connection
     try:
         while True:
             if not connection.waiting:
-                connection.send(api.next_event(connection.host, ready.identifier))
+                registered.ask()
             response = wait_for_response(connection, None)
             if response is None or response.status != 200 or b'"SHUTDOWN"' in response.body:
                 break
@@ -77,11 +78,16 @@ def _idle(ready: Ready, log: Log) -> int:
     return os.EX_SOFTWARE
 
 
-def _report(ready: Ready, error_type: str, message: str) -> None:
+def _report(
+    registered: Registered,
+    request: "Callable[[str, str, str, str], bytes]",
+    error_type: str,
+    message: str,
+) -> None:
     """Tell Lambda why we leave, on a connection of its own, without waiting long."""
     try:
-        connection = Connection(ready.connection.host)
-        connection.send(api.exit_error(connection.host, ready.identifier, error_type, message))
+        connection = Connection(registered.connection.host)
+        connection.send(request(connection.host, registered.identifier, error_type, message))
         wait_for_response(connection, REPORT_TIMEOUT_MS)
     except ApiGoneError:
         pass

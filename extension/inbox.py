@@ -10,7 +10,7 @@ import os
 import stat
 from collections.abc import Callable
 
-from fifo import messages, overflow, pipes, wire
+from fifo import messages, overflow, parsing, pipes, wire
 from fifo.errors import ProtocolError
 from fifo.reassembly import Reassembler
 
@@ -86,12 +86,12 @@ class Inbox:
         for unit in units:
             try:
                 if isinstance(unit, bytes):
-                    received.append((messages.parse_line(unit), len(unit)))
+                    received.append((parsing.parse_line(unit), len(unit)))
                     continue
                 whole = self._reassembler.add(unit)
                 if whole is None:
                     continue
-                message = messages.parse(whole.kind, whole.body)
+                message = parsing.parse(whole.kind, whole.body)
             except ProtocolError as error:
                 self._bad("malformed", str(error))
                 continue
@@ -140,7 +140,7 @@ class Inbox:
         if data is None:
             return []
         try:
-            result = messages.parse_payload_file(request_id, data)
+            result = parsing.parse_payload_file(request_id, data)
         except ProtocolError as error:
             self._bad("malformed", str(error))
             return []

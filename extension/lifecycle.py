@@ -37,7 +37,7 @@ from exporter.record import (
     Payload,
 )
 from extension.events import InvokeEvent
-from fifo import messages
+from fifo import encoding, messages
 
 MAX_EARLY_MESSAGES = 256
 MAX_EARLY_BYTES = 1_048_576
@@ -436,7 +436,7 @@ class Lifecycle:
     def _payload(self, body: messages.Body) -> Payload:
         kind = messages.CONTENT_KINDS[body.content_kind]
         data = body.data if self.keep_bodies else b""
-        cut = messages.cut_utf8(data, self.max_body_bytes)
+        cut = encoding.cut_utf8(data, self.max_body_bytes)
         if not self.keep_bodies:
             kind = messages.CONTENT_KINDS[messages.NO_BODY]
         return Payload(

@@ -15,9 +15,6 @@ from collections.abc import Mapping
 from functools import partial
 
 from exporter.record import Environment, Fate, Invocation
-from extension import api
-from extension.channel import Channel
-from extension.connection import Connection
 from extension.events import (
     EventError,
     InvokeEvent,
@@ -33,6 +30,7 @@ from extension.lifecycle import Lifecycle, State
 from extension.log import Log
 from extension.outcomes import settle
 from extension.pipeline import Exported, Failed, Loaded, Pipeline, Result
+from extension.ready import Registered
 from extension.runtime_watch import RuntimeWatch
 from extension.schedule import Schedule, Waiting
 from extension.settings import FlushSettings
@@ -56,21 +54,14 @@ class ApiRefusedError(Exception):
 class Loop:
     """Runs from the first `/next`, already asked, to the end of the environment."""
 
-    def __init__(
-        self,
-        connection: Connection,
-        identifier: str,
-        registration_body: bytes,
-        channel: Channel,
-        log: Log,
-        environ: Mapping[str, str],
-    ) -> None:
-        self._connection = connection
-        self._identifier = identifier
+    def __init__(self, registered: Registered, log: Log, environ: Mapping[str, str]) -> None:
+        channel = registered.channel
+        self._registered = registered
+        self._connection = registered.connection
         self._channel = channel
         self._log = log
         self._inbox = Inbox(channel.directory, channel.results, log.warning)
-        self._lifecycle = Lifecycle(_environment(registration_body, environ, log), os.urandom)
+        self._lifecycle = Lifecycle(_environment(registered.body, environ, log), os.urandom)
         self._ledger = Ledger()
         self._backlog = Backlog(self._ledger)
         self._schedule = Schedule(FlushSettings(), DEFAULT_TIMEOUT_S)
@@ -253,7 +244,7 @@ class Loop:
             if decision.exit:
                 return None
             if decision.ask:
-                self._connection.send(api.next_event(self._connection.host, self._identifier))
+                self._registered.ask()
             elif decision.export_for_s is not None:
                 self._begin_export(now_s, now_s + decision.export_for_s)
             elif not decision.abort:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from exporter.delivery import Outcome
+    from exporter.outcome import Outcome
     from extension.ledger import Backlog
 
 
@@ -17,7 +17,7 @@ def settle(outcome: Outcome | None, backlog: Backlog, count: int) -> tuple[bool,
     if outcome is None:
         backlog.returned(uncertain=False)
         return False, ""
-    from exporter.delivery import Verdict
+    from exporter.outcome import Verdict
 
     if outcome.verdict is Verdict.ACCEPTED:
         backlog.delivered(uncertain=outcome.uncertain)

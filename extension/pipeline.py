@@ -15,7 +15,7 @@ from exporter.record import Invocation
 from extension.settings import Settings
 
 if TYPE_CHECKING:
-    from exporter.delivery import Outcome, Sender
+    from exporter.outcome import Outcome, Sender
     from exporter.spans import SpanBuilder
     from extension.config import LoadedConfig
 

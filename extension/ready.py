@@ -25,10 +25,10 @@ class RefusedError(Exception):
     """`/register` was answered, with a refusal."""
 
 
-class Ready:
-    """What exists once the first `/next` has been asked."""
+class Registered:
+    """What exists once `/register` has been answered."""
 
-    __slots__ = ("channel", "connection", "identifier", "registration_body")
+    __slots__ = ("body", "channel", "connection", "identifier")
 
     def __init__(
         self, channel: Channel, connection: Connection, identifier: str, body: bytes
@@ -36,11 +36,15 @@ class Ready:
         self.channel = channel
         self.connection = connection
         self.identifier = identifier
-        self.registration_body = body
+        self.body = body
+
+    def ask(self) -> None:
+        """Ask for the next event: from the first time on the environment may be used."""
+        self.connection.send(api.next_event(self.connection.host, self.identifier))
 
 
-def get_ready(environ: "Mapping[str, str]", log: Log) -> Ready:
-    """FIFOs, `/register`, first `/next`. Raises RefusedError, ApiGoneError."""
+def register(environ: "Mapping[str, str]", log: Log) -> Registered:
+    """FIFOs, then `/register`. Raises RefusedError, ApiGoneError."""
     channel = Channel(pipes.directory_of(environ), log)
     connection = Connection(environ["AWS_LAMBDA_RUNTIME_API"])
     connection.send(api.register(connection.host))
@@ -49,8 +53,7 @@ def get_ready(environ: "Mapping[str, str]", log: Log) -> Ready:
     if response is None or response.status != 200 or not identifier:
         answer = f"{response.status} {response.body[:200]!r}" if response else "nothing"
         raise RefusedError(f"/register answered {answer}")
-    connection.send(api.next_event(connection.host, identifier))
-    return Ready(channel, connection, identifier, response.body)
+    return Registered(channel, connection, identifier, response.body)
 
 
 def wait_for_response(connection: Connection, timeout_ms: "int | None") -> "Response | None":

@@ -10,7 +10,7 @@ JSON or their description.
 import json
 from json.encoder import encode_basestring
 
-from fifo import messages
+from fifo import encoding, messages
 
 MAX_REPR_CHARACTERS = 200
 MAX_DEPTH = 64
@@ -43,7 +43,7 @@ class Encoder:
             except Exception:  # noqa: BLE001, S110 - the value's own code may raise anything
                 pass  # a key that is no text, NaN, a cycle: the careful way describes them
             else:
-                cut = messages.cut_utf8(data, max_bytes)
+                cut = encoding.cut_utf8(data, max_bytes)
                 self._careful = len(cut) < len(data)
                 return messages.Body(
                     cut,
@@ -53,7 +53,7 @@ class Encoder:
                 )
         text, whole = bounded_text(value, max_bytes)
         data = text.encode("utf-8", "backslashreplace")
-        cut = messages.cut_utf8(data, max_bytes)
+        cut = encoding.cut_utf8(data, max_bytes)
         whole = whole and len(cut) == len(data)
         return messages.Body(
             cut,
@@ -78,13 +78,13 @@ def bounded_text(value: object, max_characters: int) -> "tuple[str, bool]":
 def attributes_text(attributes: object) -> str:
     """A span's or an event's attributes as a JSON object; empty where there are none.
 
-    One over `messages.MAX_ATTRIBUTES_BYTES` is described instead, so that what arrives is
+    One over `encoding.MAX_ATTRIBUTES_BYTES` is described instead, so that what arrives is
     JSON in any case.
     """
     if not attributes:
         return ""
-    text, whole = bounded_text(attributes, messages.MAX_ATTRIBUTES_BYTES)
-    if not whole or len(text.encode("utf-8", "replace")) > messages.MAX_ATTRIBUTES_BYTES:
+    text, whole = bounded_text(attributes, encoding.MAX_ATTRIBUTES_BYTES)
+    if not whole or len(text.encode("utf-8", "replace")) > encoding.MAX_ATTRIBUTES_BYTES:
         return '{"spanpipe.attributes":"over 32768 bytes"}'
     return text if text[:1] == "{" else ""
 

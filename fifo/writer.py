@@ -11,7 +11,7 @@ import os
 import sys
 import time
 
-from fifo import mailbox, messages, overflow, pipes, wire
+from fifo import encoding, mailbox, messages, overflow, pipes, wire
 from fifo.bounded_json import Encoder, attributes_text
 from fifo.errors import HostilePathError
 
@@ -35,7 +35,7 @@ class Invocation:
         self.request_id = request_id
         self.trace_id = trace_id
         self.span_id = span_id
-        self.prefix = messages.encode_prefix(request_id, span_id)
+        self.prefix = encoding.encode_prefix(request_id, span_id)
         self.spent_s = 0.0
 
 
@@ -140,14 +140,14 @@ class Writer:
             key = (invoked_function_arn, log_group, log_stream, xray_header)
             if key != self._fields_key:
                 self._fields = b"".join(
-                    messages.encode_field(tag, text) for tag, text in enumerate(key, 1)
+                    encoding.encode_field(tag, text) for tag, text in enumerate(key, 1)
                 )
                 self._fields_key = key
             cold = not self._started and (
                 self._environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") != _NOT_COLD
             )
             self._started = True
-            body = messages.encode_start(
+            body = encoding.encode_start(
                 invocation.prefix,
                 invocation.trace_id,
                 self._unix_ns(),
@@ -184,7 +184,7 @@ class Writer:
         """Send ERROR."""
         try:
             end_unix_ns = self._unix_ns()
-            body = messages.encode_error(invocation.prefix, end_unix_ns, failure_of(error))
+            body = encoding.encode_error(invocation.prefix, end_unix_ns, failure_of(error))
             self._hand_over(invocation, messages.ERROR, body)
         except Exception:  # noqa: BLE001 - a fault of ours is not the function's
             self.fault_count += 1
@@ -209,7 +209,7 @@ class Writer:
                 self.dropped_count += 1
                 return
             text = attributes_text(attributes)
-            body = messages.encode_event(
+            body = encoding.encode_event(
                 invocation.prefix, self._unix_ns(), span_id, str(name), text
             )
             self._hand_over(invocation, messages.EVENT, body)
@@ -231,7 +231,7 @@ class Writer:
             if self.policy.exporter_down:
                 self.dropped_count += 1
                 return
-            body = messages.encode_span(
+            body = encoding.encode_span(
                 invocation.prefix,
                 span_id,
                 parent_span_id,
@@ -301,18 +301,18 @@ class Writer:
     def _send_body(
         self, invocation: Invocation, kind: int, time_unix_ns: int, body: messages.Body
     ) -> None:
-        encoded = messages.encode_result(invocation.prefix, time_unix_ns, body)
+        encoded = encoding.encode_result(invocation.prefix, time_unix_ns, body)
         if self._hand_over(invocation, kind, encoded):
             return
         over = len(encoded) - wire.MAX_FRAMED_MESSAGE_BYTES
         if over > 0:
             # No file could be written: what frames hold is better than nothing.
-            kept = messages.cut_utf8(body.data, len(body.data) - over)
+            kept = encoding.cut_utf8(body.data, len(body.data) - over)
             body = messages.Body(
                 kept, body.size_bytes, truncated=True, content_kind=body.content_kind
             )
             self.cut_count += 1
-            encoded = messages.encode_result(invocation.prefix, time_unix_ns, body)
+            encoded = encoding.encode_result(invocation.prefix, time_unix_ns, body)
             self._hand_over(invocation, kind, encoded)
 
     def _hand_over(self, invocation: Invocation, kind: int, body: bytes) -> bool:
@@ -336,7 +336,7 @@ class Writer:
                 return False
             if len(body) > wire.MAX_FRAMED_MESSAGE_BYTES:
                 # The frame makes it read at once; without it the next boundary does.
-                named = messages.encode_file(invocation.prefix, name)
+                named = encoding.encode_file(invocation.prefix, name)
                 self._put(
                     [wire.encode_frame(messages.FILE, self._writer_id, next(self._counter), named)]
                 )
@@ -456,7 +456,7 @@ def failure_of(error: BaseException) -> bytes:
         message = str(error)
     except Exception as inner:  # noqa: BLE001 - a hostile __str__ is the function's, not ours
         message = f"<str raised {type(inner).__name__}>"
-    return messages.encode_failure(name, message, _stack_trace(error))
+    return encoding.encode_failure(name, message, _stack_trace(error))
 
 
 _STACK_FRAMES = 50

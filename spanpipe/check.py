@@ -6,7 +6,8 @@ import argparse
 import os
 from typing import Any
 
-from exporter.delivery import Verdict, open_sender, shown_endpoint
+from exporter.delivery import open_sender
+from exporter.outcome import Verdict, shown_endpoint
 from exporter.settings import ExporterSettings
 from extension.config import LoadedConfig, load
 from extension.settings import Settings

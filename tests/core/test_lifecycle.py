@@ -17,7 +17,7 @@ from exporter.record import (
 )
 from extension.events import InvokeEvent
 from extension.lifecycle import MAX_EARLY_MESSAGES, TRANSITIONS, Input, Lifecycle, State
-from fifo import messages
+from fifo import messages, parsing
 
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:shop:live"
 ENVIRONMENT = Environment("shop", "7", region="eu-west-1", memory_mb=128)
@@ -72,7 +72,7 @@ def error(request_id: str = "r-1", span_id: bytes | None = SPAN) -> messages.Err
 
 
 def line(request_id: str = "r-1", payload: str = "1") -> messages.Result:
-    return messages.parse_line(f'{{"request_id":"{request_id}","payload":{payload}}}'.encode())
+    return parsing.parse_line(f'{{"request_id":"{request_id}","payload":{payload}}}'.encode())
 
 
 def send(core: Lifecycle, sent: Iterable[messages.Message], now_s: int = 4) -> None:

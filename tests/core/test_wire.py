@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fifo import mailbox, messages, wire
+from fifo import encoding, mailbox, messages, parsing, wire
 from fifo.errors import ProtocolError
 from fifo.reassembly import (
     MAX_PARTIAL_BYTES,
@@ -234,7 +234,7 @@ def test_a_random_body_raises_the_one_error_or_none(kind: int, body: bytes) -> N
     """Nothing but ProtocolError comes out of a stranger's bytes."""
     for candidate in (body, b"\x03a-b" + body, b"\x03a-bspanspan" + body):
         try:
-            messages.parse(kind, candidate)
+            parsing.parse(kind, candidate)
         except ProtocolError:
             pass
 
@@ -244,7 +244,7 @@ def test_a_random_body_raises_the_one_error_or_none(kind: int, body: bytes) -> N
 def test_a_random_line_or_file_raises_the_one_error_or_none(data: bytes) -> None:
     """The same for lines and files, invalid UTF-8 and deep nesting included."""
     for candidate in (data, b"[" * 100_000, b"1" * 5000):
-        for parse in (messages.parse_line, lambda one: messages.parse_payload_file("r", one)):
+        for parse in (parsing.parse_line, lambda one: parsing.parse_payload_file("r", one)):
             try:
                 parse(candidate)
             except ProtocolError:
@@ -254,7 +254,7 @@ def test_a_random_line_or_file_raises_the_one_error_or_none(data: bytes) -> None
 @pytest.mark.parametrize("vector", VECTORS["messages"], ids=lambda one: one["name"])
 def test_every_message_vector_parses_to_its_fields(vector: dict[str, Any]) -> None:
     """Bytes to fields, each one compared."""
-    message = messages.parse(vector["kind"], bytes.fromhex(vector["body_hex"]))
+    message = parsing.parse(vector["kind"], bytes.fromhex(vector["body_hex"]))
     found = {}
     for base in type(message).__mro__:
         for name in getattr(base, "__slots__", ()):
@@ -276,10 +276,10 @@ def test_every_line_vector_is_a_result_or_the_one_error(vector: dict[str, Any]) 
     line = vector["line"].encode("utf-8", "surrogatepass")
     if "error" in vector:
         with pytest.raises(ProtocolError) as caught:
-            messages.parse_line(line)
+            parsing.parse_line(line)
         assert str(caught.value).startswith(vector["error"])
     else:
-        result = messages.parse_line(line)
+        result = parsing.parse_line(line)
         assert (result.request_id, result.body.data.decode()) == (
             vector["request_id"],
             vector["payload"],
@@ -290,7 +290,7 @@ def test_every_line_vector_is_a_result_or_the_one_error(vector: dict[str, Any]) 
 def test_a_cut_is_never_inside_a_character(text: str, limit: int) -> None:
     """What is left of a text is a text, and a prefix of it."""
     data = text.encode("utf-8")
-    cut = messages.cut_utf8(data, limit)
+    cut = encoding.cut_utf8(data, limit)
     assert len(cut) <= limit or cut == data
     assert text.startswith(cut.decode("utf-8"))
 

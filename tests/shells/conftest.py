@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fifo import mailbox, messages, overflow, pipes, wire
+from fifo import mailbox, messages, overflow, parsing, pipes, wire
 from fifo.reassembly import Reassembler
 
 
@@ -44,7 +44,7 @@ class ReadingEnd:
             assert isinstance(unit, wire.Frame)
             whole = self.reassembler.add(unit)
             if whole is not None:
-                found.append(messages.parse(whole.kind, whole.body))
+                found.append(parsing.parse(whole.kind, whole.body))
         return found
 
     def close(self) -> None:

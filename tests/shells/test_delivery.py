@@ -18,7 +18,8 @@ import trustme
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from exporter.delivery import Outcome, Sender, Verdict, open_sender
+from exporter.delivery import open_sender
+from exporter.outcome import Outcome, Sender, Verdict
 from exporter.settings import OTLP_GRPC, OTLP_HTTP, ExporterSettings, TlsSettings
 from exporter.spans import SpanBuilder
 from sandbox.receiver import Receiver

@@ -241,6 +241,58 @@ def test_it_leaves_with_a_status_that_means_something(
         assert api.requests[-1] == "POST /2020-01-01/extension/exit/error HTTP/1.1"
 
 
+FAULTS = {
+    "before the first /next": (
+        "from extension.ready import Registered\n"
+        "def broken(self): raise RuntimeError('broken on purpose')\n"
+        "Registered.ask = broken\n",
+        [REGISTERED, http_answer("202 Accepted")],
+        "POST /2020-01-01/extension/init/error HTTP/1.1",
+    ),
+    "a part of the layer is missing": (
+        "import sys\nsys.modules['extension.loop'] = None\n",
+        [REGISTERED, event({"eventType": "INVOKE"}), "SHUTDOWN"],
+        "GET /2020-01-01/extension/event/next HTTP/1.1",
+    ),
+    "in the loop": (
+        "from extension import lifecycle\n"
+        "def broken(*arguments): raise RuntimeError('broken on purpose')\n"
+        "lifecycle.Lifecycle.on_invoke = broken\n",
+        [
+            REGISTERED,
+            event({"eventType": "INVOKE", "requestId": "r", "deadlineMs": 9}),
+            event({"eventType": "INVOKE", "requestId": "s", "deadlineMs": 9}),
+            "SHUTDOWN",
+        ],
+        "GET /2020-01-01/extension/event/next HTTP/1.1",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_of_ours_is_told_and_never_fails_an_invocation(tmp_path: Path, name: str) -> None:
+    """Before the first /next init is told; after it the extension idles on to SHUTDOWN."""
+    program, script, last = FAULTS[name]
+    answers = [shutdown_event() if one == "SHUTDOWN" else one for one in script]
+    with ScriptedApi(*answers) as api:
+        done = subprocess.run(
+            [sys.executable, "-c", f"{program}from extension.__main__ import run\nrun()"],
+            cwd=ROOT,
+            env={
+                "PATH": os.environ["PATH"],
+                "AWS_LAMBDA_RUNTIME_API": api.address,
+                "SPANPIPE_DIR": str(tmp_path),
+            },
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    assert (done.returncode, api.requests[-1], len(api.requests)) == (70, last, len(script))
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("spanpipe: error: internal fault, no more spans from this environment: ")
+
+
 def test_run_by_hand_it_says_what_to_do(tmp_path: Path) -> None:
     """Without Lambda around it there is nothing to do, and a command that helps."""
     done = run_extension(tmp_path, None)

@@ -1,0 +1,155 @@
+"""Messages to bytes: functions, not objects, because the function pays for them; no I/O.
+
+The layouts are those of `fifo.messages`.
+"""
+
+from fifo.errors import ProtocolError
+from fifo.messages import (
+    ERROR_LAYOUT,
+    EVENT_LAYOUT,
+    FIELD_LAYOUT,
+    FLAG_COLD_START,
+    FLAG_FAILED,
+    FLAG_TRUNCATED,
+    MAX_FIELD_BYTES,
+    NO_SPAN,
+    RESULT_LAYOUT,
+    SPAN_LAYOUT,
+    START_LAYOUT,
+    TAG_ATTRIBUTES,
+    TAG_ERROR_MESSAGE,
+    TAG_ERROR_TYPE,
+    TAG_NAME,
+    TAG_STACK_TRACE,
+    UNKNOWN_SIZE,
+    Body,
+    valid_request_id,
+)
+
+
+def encode_prefix(request_id: str, invocation_span_id: bytes | None) -> bytes:
+    """The opening of every body of one invocation; made once and kept.
+
+    Raises ProtocolError where `request_id` is not `valid_request_id`.
+    """
+    if not valid_request_id(request_id):
+        raise ProtocolError(f"{request_id[:40]!r} is no request ID")
+    data = request_id.encode("ascii")
+    return bytes((len(data),)) + data + (invocation_span_id or NO_SPAN)
+
+
+def encode_field(tag: int, text: str, limit: int = MAX_FIELD_BYTES) -> bytes:
+    """One tagged text, cut at `limit` bytes between characters; empty text is no field."""
+    if not text:
+        return b""
+    data = text.encode("utf-8", "backslashreplace")
+    if len(data) > limit:
+        data = cut_utf8(data, limit)
+    return FIELD_LAYOUT.pack(tag, len(data)) + data
+
+
+def cut_utf8(data: bytes, limit: int) -> bytes:
+    """At most `limit` bytes of UTF-8 `data`, never a part of a character."""
+    if len(data) <= limit:
+        return data
+    while limit > 0 and data[limit] & 0xC0 == 0x80:
+        limit -= 1
+    return data[:limit]
+
+
+def encode_start(
+    prefix: bytes,
+    trace_id: bytes,
+    start_unix_ns: int,
+    deadline_unix_ms: int,
+    memory_mb: int,
+    pid: int,
+    fields: bytes,
+    *,
+    cold_start: bool,
+) -> bytes:
+    """START's body; `fields` are tagged texts, the same for a process's whole life."""
+    flags = FLAG_COLD_START if cold_start else 0
+    return (
+        prefix
+        + START_LAYOUT.pack(flags, trace_id, start_unix_ns, deadline_unix_ms, memory_mb, pid)
+        + fields
+    )
+
+
+def _encode_body(time_unix_ns: int, body: Body) -> bytes:
+    size = UNKNOWN_SIZE if body.size_bytes is None else body.size_bytes
+    flags = FLAG_TRUNCATED if body.truncated else 0
+    return RESULT_LAYOUT.pack(time_unix_ns, size, flags, body.content_kind)
+
+
+def encode_result(prefix: bytes, time_unix_ns: int, body: Body) -> bytes:
+    """RESULT's body, `body.data` last; PARTIAL's too, and the time is when it was emitted."""
+    return b"".join((prefix, _encode_body(time_unix_ns, body), body.data))
+
+
+MAX_ERROR_TYPE_BYTES = 256
+MAX_ERROR_MESSAGE_BYTES = 4096
+MAX_STACK_TRACE_BYTES = 16_384
+MAX_NAME_BYTES = 1024
+MAX_ATTRIBUTES_BYTES = 32_768
+
+
+def encode_failure(error_type: str, message: str, stack_trace: str) -> bytes:
+    """The tagged texts of a failure, each within its bound."""
+    return (
+        encode_field(TAG_ERROR_TYPE, error_type, MAX_ERROR_TYPE_BYTES)
+        + encode_field(TAG_ERROR_MESSAGE, message, MAX_ERROR_MESSAGE_BYTES)
+        + encode_field(TAG_STACK_TRACE, stack_trace, MAX_STACK_TRACE_BYTES)
+    )
+
+
+def encode_error(prefix: bytes, end_unix_ns: int, failure: bytes) -> bytes:
+    """ERROR's body; `failure` from `encode_failure`."""
+    return prefix + ERROR_LAYOUT.pack(end_unix_ns) + failure
+
+
+def encode_span(
+    prefix: bytes,
+    span_id: bytes,
+    parent_span_id: bytes | None,
+    start_unix_ns: int,
+    end_unix_ns: int,
+    name: str,
+    attributes_json: str = "",
+    failure: bytes = b"",
+) -> bytes:
+    """SPAN's body; `failure` from `encode_failure`, empty where it went well."""
+    flags = FLAG_FAILED if failure else 0
+    return b"".join(
+        (
+            prefix,
+            SPAN_LAYOUT.pack(span_id, parent_span_id or NO_SPAN, start_unix_ns, end_unix_ns, flags),
+            encode_field(TAG_NAME, name, MAX_NAME_BYTES),
+            encode_field(TAG_ATTRIBUTES, attributes_json),
+            failure,
+        )
+    )
+
+
+def encode_event(
+    prefix: bytes,
+    time_unix_ns: int,
+    span_id: bytes | None,
+    name: str,
+    attributes_json: str = "",
+) -> bytes:
+    """EVENT's body."""
+    return b"".join(
+        (
+            prefix,
+            EVENT_LAYOUT.pack(time_unix_ns, span_id or NO_SPAN),
+            encode_field(TAG_NAME, name, MAX_NAME_BYTES),
+            encode_field(TAG_ATTRIBUTES, attributes_json),
+        )
+    )
+
+
+def encode_file(prefix: bytes, name: str) -> bytes:
+    """FILE's body."""
+    return prefix + encode_field(TAG_NAME, name)

@@ -1,0 +1,228 @@
+"""Bytes to messages: bodies of frames, lines and plain files; no I/O.
+
+Raises `ProtocolError` and nothing else, whatever a stranger wrote.
+"""
+
+import struct
+
+from fifo.errors import ProtocolError
+from fifo.messages import (
+    CONTENT_KINDS,
+    ERROR,
+    ERROR_LAYOUT,
+    EVENT,
+    EVENT_LAYOUT,
+    FIELD_LAYOUT,
+    FILE,
+    FLAG_COLD_START,
+    FLAG_FAILED,
+    FLAG_TRUNCATED,
+    JSON,
+    NO_SPAN,
+    PARTIAL,
+    RESULT,
+    RESULT_LAYOUT,
+    SPAN,
+    SPAN_LAYOUT,
+    START,
+    START_LAYOUT,
+    TAG_ATTRIBUTES,
+    TAG_ERROR_MESSAGE,
+    TAG_ERROR_TYPE,
+    TAG_INVOKED_ARN,
+    TAG_LOG_GROUP,
+    TAG_LOG_STREAM,
+    TAG_NAME,
+    TAG_STACK_TRACE,
+    TAG_XRAY_HEADER,
+    UNKNOWN_SIZE,
+    Body,
+    Error,
+    Event,
+    File,
+    Message,
+    Partial,
+    Result,
+    Span,
+    Start,
+    valid_request_id,
+)
+
+
+def parse(kind: int, body: bytes) -> Message:
+    """The message in a whole body. Raises ProtocolError."""
+    parser = _PARSERS.get(kind)
+    if parser is None:
+        raise ProtocolError(f"unknown message kind {kind}")
+    try:
+        length = body[0]
+        request_id = body[1 : 1 + length].decode("ascii")
+        span_id = body[1 + length : 9 + length]
+        if len(span_id) != len(NO_SPAN):
+            raise ProtocolError(f"message kind {kind}: {len(body)} bytes end before its fields")
+        if not valid_request_id(request_id):
+            raise ProtocolError(f"message kind {kind}: {request_id[:40]!r} is no request ID")
+        return parser(request_id, _span_id(span_id), body, 9 + length)
+    except (struct.error, IndexError, UnicodeDecodeError) as error:
+        raise ProtocolError(f"message kind {kind}: malformed body: {error}") from error
+
+
+def parse_line(line: bytes) -> Result:
+    """The line form: a result. Raises ProtocolError."""
+    import json
+
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError(f"line is no JSON: {error}") from error
+    request_id = value.get("request_id") if isinstance(value, dict) else None
+    if not isinstance(request_id, str) or not valid_request_id(request_id):
+        raise ProtocolError('line has no "request_id" that could be one')
+    if "payload" not in value:
+        raise ProtocolError('line has no "payload"')
+    return Result(request_id, None, end_unix_ns=None, body=_payload_body(value["payload"]))
+
+
+def parse_payload_file(request_id: str, data: bytes) -> Result:
+    """The file form, ``{"payload": …}``: a result. Raises ProtocolError."""
+    import json
+
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError(f"file of {request_id} is no JSON: {error}") from error
+    if not isinstance(value, dict) or "payload" not in value:
+        raise ProtocolError(f'file of {request_id} has no "payload"')
+    return Result(request_id, None, end_unix_ns=None, body=_payload_body(value["payload"]))
+
+
+def _payload_body(payload: object) -> Body:
+    import json
+
+    text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
+    data = text.encode("utf-8", "backslashreplace")
+    return Body(data, len(data), truncated=False, content_kind=JSON)
+
+
+def _span_id(data: bytes) -> bytes | None:
+    return None if data == NO_SPAN else data
+
+
+def _fields(body: bytes, position: int) -> dict[int, str]:
+    texts: dict[int, str] = {}
+    end = len(body)
+    while position < end:
+        tag, length = FIELD_LAYOUT.unpack_from(body, position)
+        position += FIELD_LAYOUT.size
+        if position + length > end:
+            raise ProtocolError(f"field {tag} of {length} bytes goes past the end")
+        texts[tag] = body[position : position + length].decode("utf-8")
+        position += length
+    return texts
+
+
+def _parse_start(request_id: str, span_id: bytes | None, body: bytes, position: int) -> Start:
+    flags, trace_id, start_ns, deadline_ms, memory_mb, pid = START_LAYOUT.unpack_from(
+        body, position
+    )
+    texts = _fields(body, position + START_LAYOUT.size)
+    if span_id is None or not any(trace_id):
+        raise ProtocolError("START without trace ID or span ID")
+    return Start(
+        request_id,
+        span_id,
+        trace_id=trace_id,
+        start_unix_ns=start_ns,
+        deadline_unix_ms=deadline_ms,
+        memory_mb=memory_mb,
+        pid=pid,
+        cold_start=bool(flags & FLAG_COLD_START),
+        invoked_function_arn=texts.get(TAG_INVOKED_ARN, ""),
+        log_group=texts.get(TAG_LOG_GROUP, ""),
+        log_stream=texts.get(TAG_LOG_STREAM, ""),
+        xray_header=texts.get(TAG_XRAY_HEADER, ""),
+    )
+
+
+def _parse_body(body: bytes, position: int) -> tuple[int, Body]:
+    time_ns, size, flags, kind = RESULT_LAYOUT.unpack_from(body, position)
+    if kind not in CONTENT_KINDS:
+        raise ProtocolError(f"unknown content kind {kind}")
+    return time_ns, Body(
+        body[position + RESULT_LAYOUT.size :],
+        None if size == UNKNOWN_SIZE else size,
+        truncated=bool(flags & FLAG_TRUNCATED),
+        content_kind=kind,
+    )
+
+
+def _parse_result(request_id: str, span_id: bytes | None, body: bytes, position: int) -> Result:
+    time_ns, payload = _parse_body(body, position)
+    return Result(request_id, span_id, end_unix_ns=time_ns, body=payload)
+
+
+def _parse_partial(request_id: str, span_id: bytes | None, body: bytes, position: int) -> Partial:
+    time_ns, payload = _parse_body(body, position)
+    return Partial(request_id, span_id, time_unix_ns=time_ns, body=payload)
+
+
+def _parse_error(request_id: str, span_id: bytes | None, body: bytes, position: int) -> Error:
+    (end_ns,) = ERROR_LAYOUT.unpack_from(body, position)
+    texts = _fields(body, position + ERROR_LAYOUT.size)
+    return Error(
+        request_id,
+        span_id,
+        end_unix_ns=end_ns,
+        error_type=texts.get(TAG_ERROR_TYPE, "Unknown"),
+        message=texts.get(TAG_ERROR_MESSAGE, ""),
+        stack_trace=texts.get(TAG_STACK_TRACE, ""),
+    )
+
+
+def _parse_span(request_id: str, span_id: bytes | None, body: bytes, position: int) -> Span:
+    child_id, parent_id, start_ns, end_ns, flags = SPAN_LAYOUT.unpack_from(body, position)
+    if child_id == NO_SPAN:
+        raise ProtocolError("SPAN without a span ID")
+    texts = _fields(body, position + SPAN_LAYOUT.size)
+    failed = bool(flags & FLAG_FAILED)
+    return Span(
+        request_id,
+        span_id,
+        span_id=child_id,
+        parent_span_id=_span_id(parent_id),
+        start_unix_ns=start_ns,
+        end_unix_ns=end_ns,
+        name=texts.get(TAG_NAME, ""),
+        attributes_json=texts.get(TAG_ATTRIBUTES, ""),
+        error_type=texts.get(TAG_ERROR_TYPE, "Unknown") if failed else None,
+        error_message=texts.get(TAG_ERROR_MESSAGE, ""),
+        stack_trace=texts.get(TAG_STACK_TRACE, ""),
+    )
+
+
+def _parse_event(request_id: str, span_id: bytes | None, body: bytes, position: int) -> Event:
+    time_ns, child_id = EVENT_LAYOUT.unpack_from(body, position)
+    texts = _fields(body, position + EVENT_LAYOUT.size)
+    return Event(
+        request_id,
+        span_id,
+        time_unix_ns=time_ns,
+        span_id=_span_id(child_id),
+        name=texts.get(TAG_NAME, ""),
+        attributes_json=texts.get(TAG_ATTRIBUTES, ""),
+    )
+
+
+def _parse_file(request_id: str, span_id: bytes | None, body: bytes, position: int) -> File:
+    return File(request_id, span_id, name=_fields(body, position).get(TAG_NAME, ""))
+
+
+_PARSERS = {
+    START: _parse_start,
+    RESULT: _parse_result,
+    ERROR: _parse_error,
+    SPAN: _parse_span,
+    EVENT: _parse_event,
+    PARTIAL: _parse_partial,
+    FILE: _parse_file,
+}
