@@ -28,6 +28,6 @@ def settle(outcome: Outcome | None, backlog: Backlog, count: int) -> tuple[bool,
         return True, outcome.detail
     if outcome.verdict is Verdict.REFUSED:
         backlog.refused([("refused_by_collector", count)])
-        return True, f"{outcome.detail}; {count} invocations dropped"
+        return True, f"{outcome.detail}; invocations dropped: {count}"
     backlog.returned(uncertain=outcome.uncertain)
-    return False, f"{outcome.detail}; {count} invocations wait for the next try"
+    return False, f"{outcome.detail}; invocations kept for the next try: {count}"

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import queue
+import re
 import signal
 import sys
 import tempfile
@@ -111,7 +112,8 @@ class _Session:
                 environ=environ,
             )
             with LambdaEnvironment(function, str(extensions), on_line=self._on_line) as environment:
-                self._printer.header()
+                if options.endpoint is None:
+                    self._printer.header()
                 for index in range(count):
                     result = environment.invoke(events[index % len(events)])
                     self._printer.expect(result.request_id, result.ordinal)
@@ -126,8 +128,10 @@ class _Session:
     def _on_line(self, name: str, line: str) -> None:
         if line.startswith("spanpipe: shutdown "):
             self._ledger_lines.append(line.removeprefix("spanpipe: "))
+        # Lambda's Python runtime writes one event's lines with carriage returns between them.
+        shown = line.replace("\r", "\n").rstrip().replace("\n", f"\n[{name}] ")
         with self._lock:
-            print(f"[{name}] {line}", file=sys.stderr, flush=True)
+            print(f"[{name}] {shown}", file=sys.stderr, flush=True)
 
     def _drain(self) -> None:
         while True:
@@ -161,7 +165,8 @@ class _Session:
             out(f"{invoked} invoked; what was received is the collector's to say")
             for line in self._ledger_lines:
                 out(f"the extension says: {line}")
-            return OK_STATUS
+            exported = sum(map(_exported, self._ledger_lines))
+            return OK_STATUS if exported == invoked else LOST_STATUS
         received = len(self._seen)
         again = sum(self._seen.values()) - received
         lost = invoked - received
@@ -175,6 +180,11 @@ class _Session:
             + (f", {again} received more than once" if again else "")
         )
         return LOST_STATUS if lost or again else OK_STATUS
+
+
+def _exported(ledger_line: str) -> int:
+    found = re.search(r" = exported (\d+) ", ledger_line)
+    return int(found.group(1)) if found else 0
 
 
 def _events(given: list[str]) -> list[bytes]:

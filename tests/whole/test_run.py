@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from sandbox.receiver import Receiver
+from tests.collectors import closed_port
 
 ROOT = Path(__file__).resolve().parents[2]
 APP = (
@@ -98,10 +100,59 @@ def test_run_sends_to_the_users_own_collector(app: Path) -> None:
         done = spanpipe(app, "run", "app.handler", "--endpoint", receiver.http_endpoint)
         assert done.returncode == 0, done.stderr
         assert len(receiver.spans()) == 1
-    assert done.stdout.splitlines()[-2:] == [
+    assert done.stdout.splitlines() == [
         "1 invoked; what was received is the collector's to say",
         "the extension says: shutdown spindown: accepted 1 = exported 1 + waiting 0 + dropped 0",
     ]
+
+
+def test_run_with_a_collector_that_is_gone_fails(app: Path) -> None:
+    """What the extension could not export is status 1, and the log says why."""
+    done = spanpipe(
+        app, "run", "app.handler", "--endpoint", f"http://127.0.0.1:{closed_port()}/v1/traces"
+    )
+    assert done.returncode == 1
+    assert "Connection refused; invocations kept for the next try: 1" in done.stderr
+    assert done.stdout.splitlines()[-1].endswith("exported 0 + waiting 0 + dropped 1 (shutdown 1)")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_run_leaves_nothing_behind(app: Path, number: int) -> None:
+    """Status 130, no process of the environment, no folder of it."""
+    (app / "hang.py").write_text(
+        "import time\n\ndef handler(event, context):\n    print('begun')\n    time.sleep(60)\n"
+    )
+    folder = app / "tmp"
+    folder.mkdir()
+    with subprocess.Popen(
+        [sys.executable, "-m", "spanpipe", "run", "hang.handler", "--timeout", "60"],
+        cwd=app,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "begun" in line:
+                break
+        (sandbox,) = folder.glob("spanpipe-sandbox-*")
+        process.send_signal(number)
+        process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert list(folder.iterdir()) == []
+    assert [pid for pid in processes() if str(sandbox) in environ_of(pid)] == []
+
+
+def processes() -> list[int]:
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+
+
+def environ_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/environ").read_text(errors="replace")
+    except OSError:
+        return ""
 
 
 def test_run_reads_an_event_from_standard_input(app: Path) -> None:
