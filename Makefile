@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 RUN_TESTS = t=$$(mktemp -d) && trap 'rm -rf "$$t"' EXIT && \
 	TMPDIR="$$t" $(BIN)/python -m pytest -n 2 --basetemp="$$t/pytest"
 
-.PHONY: help demo test test-all test-rings check lint bench clean
+.PHONY: help demo test test-all test-rings check lint bench coverage clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -38,6 +38,10 @@ check: lint test ## lint, types, tests
 
 bench: $(VENV)/ready ## start-up and hand-over, against what they are measured by
 	$(BIN)/python -m bench.startup && $(BIN)/python -m bench.handover
+
+coverage: $(VENV)/ready ## which lines nobody ran
+	$(BIN)/coverage erase && $(BIN)/coverage run -m pytest -m "not emulator and not receiver" \
+		&& $(BIN)/coverage combine --quiet && $(BIN)/coverage report --skip-covered
 
 clean: ## everything that was made here
 	rm -rf .venv .venv-* .cache build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -48,6 +48,12 @@ def main() -> None:
         def plain(event: object, context: object) -> object:
             return result
 
+        alone = Writer(f"{folder}/nowhere", environ={})
+
+        @capture(writer=alone)
+        def uncaptured(event: object, context: object) -> object:
+            return result
+
         raw = os.open(f"{folder}/{pipes.RESULTS_NAME}", os.O_WRONLY | os.O_NONBLOCK)
         data = bytes(1024)
         context = Context()
@@ -71,6 +77,7 @@ def main() -> None:
         contestants = {
             RAW: lambda: timed(lambda: os.write(raw, data)),
             "capture, 1 KiB result": lambda: timed(lambda: handler({}, context)),
+            "capture without an extension": lambda: timed(lambda: uncaptured({}, context)),
             "the handler alone": lambda: timed(lambda: plain({}, context)),
             "fifo.span": span_inside,
         }

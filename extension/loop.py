@@ -70,6 +70,7 @@ class Loop:
         self._watch = RuntimeWatch()
         self._policy = Policy()
         self._can_export = True
+        self._no_export_reason = "no_exporter"
         self._has_failure = False
         self._exporting: list[Invocation] = []
         self._shutdown: ShutdownEvent | None = None
@@ -206,6 +207,8 @@ class Loop:
             self._log.error(str(error))
         if settings.exporter is None:
             self._can_export = False
+            if not settings.enabled:
+                self._no_export_reason = "disabled"
         else:
             self._schedule.timeout_s = settings.exporter.timeout_ms / 1000
         self._schedule.settings = settings.flush
@@ -281,7 +284,8 @@ class Loop:
         """One line with the ledger; what was being exported counts as waiting, uncertain."""
         if self._exporting:
             self._backlog.returned(uncertain=True)
-        self._ledger.drop("shutdown", self._ledger.waiting)
+        left_for = "shutdown" if self._can_export else self._no_export_reason
+        self._ledger.drop(left_for, self._ledger.waiting)
         self._ledger.waiting = 0
         noted = {**self._inbox.counts, **self._inbox.gaps()}
         for reason, count in self._lifecycle.counts.items():

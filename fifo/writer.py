@@ -55,6 +55,7 @@ class Writer:
         "_descriptor",
         "_directory",
         "_draw",
+        "_drops_told",
         "_environ",
         "_fields",
         "_fields_key",
@@ -97,6 +98,7 @@ class Writer:
         self._started = False
         self._fields = b""
         self._fields_key: tuple[str, ...] = ()
+        self._drops_told = 0
         self._files = overflow.Overflow(directory, draw)
         self._pid = -1
         self._writer_id = 0
@@ -249,17 +251,18 @@ class Writer:
         """Wait until the extension has read all that was written, `timeout_s` at most.
 
         True says "read by the extension", not "exported". False where it was not read in
-        time, where something could not be handed over, and where there is no extension.
+        time, where something was dropped since the last flush, and where nobody reads.
         """
         until_s = self._monotonic() + timeout_s
         nap_s = 0.0005
+        dropped, self._drops_told = self.dropped_count - self._drops_told, self.dropped_count
         while True:
             try:
-                if self._absent or self._descriptor < 0 or self.dropped_count:
+                if dropped or self._absent or self._broken:
                     return False
                 unread = pipes.unread_bytes(self._descriptor)
                 if not unread and not self._files.waiting_count():
-                    return not self._broken
+                    return True
             except Exception:  # noqa: BLE001 - a fault of ours is not the function's
                 self.fault_count += 1
                 return False

@@ -34,7 +34,7 @@ OK = http_answer("200 OK", b"", "Content-Type: application/x-protobuf")
 class Collector:
     """Accepts connections; for each whole request runs `behave(connection, stopped)`.
 
-    `requests` counts the whole requests read.
+    `requests` counts the whole requests read, `heads` has their request lines and headers.
     """
 
     def __init__(
@@ -48,6 +48,7 @@ class Collector:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._threads: list[threading.Thread] = []
         self.requests = 0
+        self.heads: list[str] = []
         self._start(self._accept)
 
     def __enter__(self) -> Collector:
@@ -89,15 +90,19 @@ class Collector:
             try:
                 if self._tls is not None:
                     connection = self._tls.wrap_socket(connection, server_side=True)
-                while not self._stopped.is_set() and _read_request(connection, self._stopped):
+                while not self._stopped.is_set():
+                    head = _read_request(connection, self._stopped)
+                    if head is None:
+                        return
+                    self.heads.append(head)
                     self.requests += 1
                     self._behave(connection, self._stopped)
             except OSError:
                 pass
 
 
-def _read_request(connection: socket.socket, stopped: threading.Event) -> bool:
-    """Read one request with a Content-Length; False where there is none."""
+def _read_request(connection: socket.socket, stopped: threading.Event) -> str | None:
+    """The head of one request, read with its body; None where there is none."""
     connection.settimeout(0.05)
     data = b""
     while True:
@@ -109,15 +114,15 @@ def _read_request(connection: socket.socket, stopped: threading.Event) -> bool:
                 if name.lower() == b"content-length":
                     length = int(value)
             if len(body) >= length:
-                return True
+                return head.decode("latin-1")
         try:
             more = connection.recv(65536)
         except (TimeoutError, ssl.SSLWantReadError):
             if stopped.is_set():
-                return False
+                return None
             continue
         if not more:
-            return False
+            return None
         data += more
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,42 @@ def test_no_path_of_a_machine_and_no_index_address_is_tracked() -> None:
         if text in path.read_text(errors="replace")
     ]
     assert found == []
+
+
+def test_the_wheel_has_its_packages_and_nothing_else(tmp_path: Path) -> None:
+    """Built from the tracked files: the five packages, their data, never tests or bench."""
+    source = tmp_path / "source"
+    for path in tracked_files():
+        to = source / path.relative_to(ROOT)
+        to.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_symlink():
+            to.symlink_to(path.readlink())
+        elif path.is_file():
+            shutil.copy(path, to)
+    program = (
+        f"from setuptools import build_meta\nprint(build_meta.build_wheel({str(tmp_path)!r}))\n"
+    )
+    subprocess.run(
+        [sys.executable, "-c", program], cwd=source, capture_output=True, check=True, timeout=60
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    tops = {name.partition("/")[0] for name in names}
+    info = next(top for top in tops if top.endswith(".dist-info"))
+    assert tops == {"fifo", "exporter", "extension", "sandbox", "spanpipe", info}
+    data = {name for name in names if not name.endswith(".py") and not name.startswith(info)}
+    assert data == {
+        "exporter/py.typed",
+        "extension/config.yaml",
+        "extension/py.typed",
+        "fifo/PROTOCOL.md",
+        "fifo/py.typed",
+        "sandbox/py.typed",
+        "spanpipe/py.typed",
+    }
+    assert (
+        zipfile.ZipFile(wheel).read("extension/config.yaml") == (ROOT / "config.yaml").read_bytes()
+    )
 
 
 def _public_class(node: ast.AST) -> bool:

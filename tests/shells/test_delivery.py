@@ -121,6 +121,30 @@ def test_every_http_answer_has_its_verdict(answer: bytes, expected: Outcome) -> 
         assert collector.requests == 1
 
 
+def test_http_headers_are_the_settings_and_nothing_elses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The user's headers, gzip and protobuf; a .netrc replaces none of them."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login wrong password wrong\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    with collectors.answering(collectors.OK) as collector:
+        headers = {"Authorization": "Bearer right", "x-team": "shop"}
+        with sender_to(http_endpoint(collector.port), headers=headers) as sender:
+            assert send(sender).verdict is Verdict.ACCEPTED
+        (head,) = collector.heads
+    request, *lines = head.split("\r\n")
+    sent = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+    assert request == "POST /v1/traces HTTP/1.1"
+    names = ("authorization", "x-team", "content-encoding", "content-type")
+    assert [sent[name] for name in names] == [
+        "Bearer right",
+        "shop",
+        "gzip",
+        "application/x-protobuf",
+    ]
+
+
 @pytest.mark.parametrize(
     "make",
     [

@@ -299,6 +299,8 @@ def test_flush_says_whether_all_was_read(reading_end: ReadingEnd) -> None:
     assert writer.flush(0.01) is False
     reading_end.messages()
     assert writer.flush(0.01) is True
+    writer.dropped_count += 1
+    assert [writer.flush(0.01), writer.flush(0.01)] == [False, True]
     assert make_writer(reading_end.directory / "nowhere").flush(0.01) is False
 
 

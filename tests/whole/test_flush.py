@@ -166,3 +166,45 @@ def test_a_line_or_a_file_is_a_result(tmp_path: Path, handler: str) -> None:
     bodies = [one["attributes"]["spanpipe.result.body"] for one in spans]
     assert (bodies, ids) == ([event.decode() for event in events], requests)
     assert left == ["spanpipe-control.fifo", "spanpipe-results.fifo"]
+
+
+@pytest.mark.parametrize(
+    ("config", "variable", "reason"),
+    [
+        ("flush: {mod: end}", "x=", "no_exporter 2"),
+        ("", "OTEL_SDK_DISABLED=true", "disabled 2"),
+    ],
+)
+def test_a_broken_or_disabled_configuration_takes_nothing_down(
+    tmp_path: Path, config: str, variable: str, reason: str
+) -> None:
+    """The function answers, nothing is sent, and the ledger says why."""
+    file = tmp_path / "spanpipe.yaml"
+    file.write_text(config)
+    lines: list[str] = []
+    name, _, value = variable.partition("=")
+    with Receiver() as receiver:
+        function = Function(
+            "captured_function.captured",
+            str(FOLDER),
+            environ={
+                "SPANPIPE_CONFIG": str(file),
+                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": receiver.http_endpoint,
+                name: value,
+            },
+        )
+        with LambdaEnvironment(
+            function,
+            str(write_extensions(tmp_path)),
+            on_line=lambda name, line: lines.append(line),
+        ) as env:
+            answers = [env.invoke(b"[1]").payload for _ in range(2)]
+        assert receiver.requests == []
+    assert answers == [b"[1]"] * 2
+    assert lines[-1] == (
+        f"spanpipe: shutdown spindown: accepted 2 = exported 0 + waiting 0 + dropped 2 ({reason})"
+    )
+    if config:
+        assert lines[0] == (
+            f"spanpipe: error: {file}:1:9: flush.mod: unknown key; did you mean mode?"
+        )
