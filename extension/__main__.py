@@ -84,9 +84,11 @@ def _report(
     error_type: str,
     message: str,
 ) -> None:
-    """Tell Lambda why we leave, on a connection of its own, without waiting long."""
+    """Tell Lambda why we leave, without waiting long."""
+    connection = registered.connection
     try:
-        connection = Connection(registered.connection.host)
+        if connection.waiting:
+            connection = Connection(connection.host)
         connection.send(request(connection.host, registered.identifier, error_type, message))
         wait_for_response(connection, REPORT_TIMEOUT_MS)
     except ApiGoneError:
