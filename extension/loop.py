@@ -33,7 +33,6 @@ from extension.pipeline import Exported, Failed, Loaded, Pipeline, Result
 from extension.ready import Registered
 from extension.runtime_watch import RuntimeWatch
 from extension.schedule import Schedule, Waiting
-from extension.settings import FlushSettings
 from extension.worker import Worker
 from fifo.mailbox import Policy
 
@@ -44,7 +43,6 @@ SHORTEST_SHUTDOWN_S = 0.3
 LOOK_FOR_FILES_FIRST_S = 0.020
 LOOK_FOR_FILES_LAST_S = 0.250
 """A result that went by file without a frame wakes nobody: it is looked for while held."""
-DEFAULT_TIMEOUT_S = 10.0
 
 
 class ApiRefusedError(Exception):
@@ -64,7 +62,7 @@ class Loop:
         self._lifecycle = Lifecycle(_environment(registered.body, environ, log), os.urandom)
         self._ledger = Ledger()
         self._backlog = Backlog(self._ledger)
-        self._schedule = Schedule(FlushSettings(), DEFAULT_TIMEOUT_S)
+        self._schedule = Schedule()
         self._pipeline = Pipeline(environ)
         self._worker: Worker[Result] = Worker(self._pipeline.failed)
         self._watch = RuntimeWatch()
@@ -209,9 +207,8 @@ class Loop:
             self._can_export = False
             if not settings.enabled:
                 self._no_export_reason = "disabled"
-        else:
-            self._schedule.timeout_s = settings.exporter.timeout_ms / 1000
-        self._schedule.settings = settings.flush
+        timeout_ms = settings.exporter.timeout_ms if settings.exporter is not None else 0
+        self._schedule.configure(settings.flush, timeout_ms / 1000)
         self._lifecycle.max_body_bytes = settings.capture.max_body_bytes
         self._lifecycle.keep_bodies = settings.capture.response
         self._publish(

@@ -25,6 +25,7 @@ SHUTDOWN_LIMIT_S = 1.900
 """design: SHUTDOWN to exit, 100 ms before its own deadline, at most 1,900 ms."""
 FAREWELL_S = 0.050
 """Kept back from the shutdown window for the ledger's line and the exit itself."""
+DEFAULT_TIMEOUT_S = 10.0
 MIN_EXPORT_S = 0.005
 """With less time than this no export is begun."""
 HOLD_PART_OF_TIME_LEFT = 0.1
@@ -58,11 +59,18 @@ class Decision:
 
 
 class Schedule:
-    """Tell it what happened, then ask `decide` until it has nothing more to do."""
+    """Tell it what happened, then ask `decide` until it has nothing more to do.
 
-    def __init__(self, settings: FlushSettings, timeout_s: float) -> None:
-        self.settings = settings
-        self.timeout_s = timeout_s
+    It begins before the configuration has been read: until `configure` an invocation may be
+    held as the defaults say, but nothing is exported.
+    """
+
+    def __init__(self) -> None:
+        self.settings = FlushSettings()
+        self._timeout_s = DEFAULT_TIMEOUT_S
+        self._configured = False
+        self._special = False
+        self._end_will_come = False
         self._asked = True
         self._await_end = False
         self._await_until_s = 0.0
@@ -95,21 +103,26 @@ class Schedule:
         self, now_s: float, wall_s: float, deadline_s: float, *, first: bool, end_will_come: bool
     ) -> None:
         """An invocation began; `end_will_come`: START, and then its end, may be expected."""
-        settings = self.settings
         before = self._invoked_wall_s
-        rare = before is not None and (wall_s - before) * 1000 > settings.max_age_ms
-        wanted = settings.mode == FLUSH_END or (
-            settings.mode == FLUSH_AUTO and (first or rare or self._after_error)
-        )
+        rare = before is not None and (wall_s - before) * 1000 > self.settings.max_age_ms
+        self._special = first or rare or self._after_error
+        self._end_will_come = end_will_come
         self._invoked_wall_s = wall_s
         self._asked = False
-        self._await_end = wanted and end_will_come
+        self._await_end = self._wants_end()
         self._ended = False
         self._runtime_gone = False
         self._after_error = False
         self._hold_until_s = None
         self._deadline_s = max(deadline_s, now_s)
         self._await_until_s = min(now_s + START_GRACE_S, self._deadline_s - ASK_BEFORE_DEADLINE_S)
+
+    def configure(self, settings: FlushSettings, timeout_s: float) -> None:
+        """The configuration has been read; an invocation may have begun before."""
+        self.settings = settings
+        self._timeout_s = timeout_s
+        self._configured = True
+        self._await_end = self._wants_end()
 
     def on_start(self) -> None:
         """The function has said that its handler runs: now an end will be told."""
@@ -168,6 +181,8 @@ class Schedule:
             leave_all = self._await_end and not awaits_end
             if leave_all or self._due(waiting):
                 export_for_s = self._hold_left_s(now_s)
+                if export_for_s >= MIN_EXPORT_S and not self._configured:
+                    return Decision(wake_at_s=now_s + export_for_s)
                 if export_for_s >= MIN_EXPORT_S:
                     self._export_until_s = now_s + export_for_s
                     return Decision(export_for_s=export_for_s)
@@ -193,6 +208,10 @@ class Schedule:
             return Decision(export_for_s=until_s - now_s)
         return Decision(exit=True)
 
+    def _wants_end(self) -> bool:
+        mode = self.settings.mode
+        return self._end_will_come and (mode == FLUSH_END or (mode == FLUSH_AUTO and self._special))
+
     def _due(self, waiting: Waiting) -> bool:
         settings = self.settings
         return (
@@ -209,5 +228,5 @@ class Schedule:
             longest = (
                 left * HOLD_PART_OF_TIME_LEFT if self._await_end else self.settings.hold_ms / 1000
             )
-            self._hold_until_s = now_s + min(longest, self.timeout_s, left)
+            self._hold_until_s = now_s + min(longest, self._timeout_s, left)
         return min(self._hold_until_s, self._deadline_s - ASK_BEFORE_DEADLINE_S) - now_s

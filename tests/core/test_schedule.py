@@ -22,7 +22,9 @@ TIMEOUT_S = 10.0
 
 
 def schedule(mode: str, **settings: int) -> Schedule:
-    return Schedule(FlushSettings(mode=mode, **settings), TIMEOUT_S)
+    plan = Schedule()
+    plan.configure(FlushSettings(mode=mode, **settings), TIMEOUT_S)
+    return plan
 
 
 def invoke(
@@ -199,6 +201,28 @@ def test_shutdown_tries_a_quick_failure_once_more() -> None:
     assert decide(plan, FRESH, now_s=200.01).export_for_s is not None
     plan.on_export_done(1_100.0, arrived=False)
     assert decide(plan, FRESH, now_s=200.02) == Decision(exit=True)
+
+
+@pytest.mark.parametrize(
+    ("mode", "then"), [("next", ASK), ("end", Decision(export_for_s=pytest.approx(0.3)))]
+)
+def test_nothing_is_exported_before_the_configuration_is_read(mode: str, then: Decision) -> None:
+    """The first invocation may be over sooner: it is held, then the mode decides."""
+    plan = Schedule()
+    invoke(plan, first=True)
+    plan.on_end(failed=False)
+    assert decide(plan, FRESH) == Decision(wake_at_s=pytest.approx(100.3))
+    plan.configure(FlushSettings(mode=mode), TIMEOUT_S)
+    assert decide(plan, FRESH) == then
+
+
+def test_a_configuration_that_does_not_come_holds_no_longer_than_an_export() -> None:
+    """A tenth of the time left, and /next is asked."""
+    plan = Schedule()
+    invoke(plan, first=True)
+    plan.on_end(failed=False)
+    decide(plan, FRESH)
+    assert decide(plan, FRESH, now_s=100.3) == ASK
 
 
 def test_without_an_exporter_nothing_is_held_or_exported() -> None:

@@ -84,13 +84,15 @@ def test_end_exports_every_invocation_before_the_environment_is_idle(tmp_path: P
 
 
 def test_next_exports_a_due_batch_at_the_next_event(tmp_path: Path) -> None:
-    """Mode next: nothing at the end; what is due leaves while the next invocation runs."""
-    config = "flush: {mode: next, max_age_ms: 0, hold_ms: 2000}"
+    """Mode next: nothing at the end; two are due at the third event, and leave while it runs."""
+    config = "flush: {mode: next, max_age_ms: 600000, max_spans: 2, hold_ms: 2000}"
     with Receiver() as receiver, environment(tmp_path, receiver.http_endpoint, config) as env:
-        for count in (0, 1, 2):
+        counts = []
+        for _ in range(5):
             env.invoke(b"1")
             held_s(env)
-            assert arrived(receiver) == count
+            counts.append(arrived(receiver))
+    assert counts == [0, 0, 2, 2, 4]
 
 
 @pytest.mark.parametrize(
