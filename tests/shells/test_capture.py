@@ -322,3 +322,16 @@ def test_no_fault_of_ours_changes_a_result_or_costs_more_than_the_budget(
     assert all(one is RESULTS[index % 3] for index, one in enumerate(found))
     assert median(seconds) <= BUDGET_S, seconds
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_spanpipe_is_fifo_under_another_name() -> None:
+    """Whoever owns a `fifo` of their own imports the same objects from `spanpipe`."""
+    import fifo
+    import spanpipe
+
+    assert spanpipe.__all__ == fifo.__all__
+    assert [getattr(spanpipe, name) for name in fifo.__all__] == [
+        getattr(fifo, name) for name in fifo.__all__
+    ]
+    with pytest.raises(AttributeError, match="module 'spanpipe' has no attribute 'nothing'"):
+        spanpipe.nothing  # type: ignore[attr-defined]  # noqa: B018
