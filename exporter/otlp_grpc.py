@@ -17,7 +17,7 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 from opentelemetry.sdk.trace import ReadableSpan
 
-from exporter.outcome import Outcome, Verdict, shown_endpoint
+from exporter.outcome import FAULT, Outcome, Verdict, shown_endpoint
 from exporter.settings import ExporterSettings, TlsSettings
 
 RETRYABLE_CODES = frozenset(
@@ -95,7 +95,7 @@ class GrpcSender:
             return self._failed(error, count, time.monotonic() - began_s)
         except Exception as error:  # noqa: BLE001 - bad files, a fault of the library
             detail = f"{self._endpoint}: {type(error).__name__}: {error}"
-            return Outcome(Verdict.REFUSED, count, detail)
+            return Outcome(Verdict.REFUSED, count, detail, status=FAULT)
         finally:
             with self._lock:
                 self._call = None

@@ -26,7 +26,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from exporter.outcome import Outcome, Verdict, shown_endpoint
+from exporter.outcome import FAULT, Outcome, Verdict, shown_endpoint
 from exporter.settings import ExporterSettings
 
 MAX_ANSWER_BYTES = 65_536
@@ -322,7 +322,7 @@ class HttpSender:
     def _fault(self, span_count: int, error: Exception) -> Outcome:
         endpoint = shown_endpoint(self._settings.endpoint)
         detail = f"{endpoint}: {type(error).__name__}: {error}"
-        return Outcome(Verdict.REFUSED, span_count, detail, status="fault")
+        return Outcome(Verdict.REFUSED, span_count, detail, status=FAULT)
 
 
 def _partial_success(body: bytes) -> tuple[int, str]:

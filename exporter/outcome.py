@@ -22,6 +22,10 @@ class Verdict(enum.Enum):
     """It must not be sent again (OTLP, "Failures")."""
 
 
+FAULT = "fault"
+"""An outcome's status where not the collector but something here failed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """One request's end.

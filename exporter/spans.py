@@ -67,8 +67,11 @@ class SpanBuilder:
         service_name: str | None = None,
         resource_attributes: Mapping[str, str | bool | int | float] | None = None,
     ) -> None:
-        self._service_name = service_name
-        self._resource_attributes = dict(resource_attributes or {})
+        self._service_name = _encodable(service_name or "")
+        self._resource_attributes = {
+            _encodable(name): _encodable(value) if isinstance(value, str) else value
+            for name, value in (resource_attributes or {}).items()
+        }
         self._resources: dict[Environment, Resource] = {}
         self._version = spanpipe_version()
         self._scope = InstrumentationScope("spanpipe", self._version)
@@ -177,6 +180,11 @@ class SpanBuilder:
             end_time=child.end_unix_ns,
             instrumentation_scope=self._scope,
         )
+
+
+def _encodable(text: str) -> str:
+    """Without lone surrogates, which an environment variable may bring along."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _context(trace_id: bytes, span_id: bytes) -> SpanContext:

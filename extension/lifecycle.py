@@ -457,7 +457,9 @@ class Lifecycle:
         if not isinstance(value, dict):
             self._count("malformed_attributes")
             return {}
-        return {str(key): _attribute_value(item) for key, item in value.items() if item is not None}
+        return {
+            _text(key): _attribute_value(item) for key, item in value.items() if item is not None
+        }
 
     def _count(self, reason: str) -> None:
         self.counts[reason] = self.counts.get(reason, 0) + 1
@@ -467,11 +469,18 @@ MAX_INTEGER = 2**63 - 1
 """OTLP's int_value is a signed 64-bit integer."""
 
 
+def _text(text: str) -> str:
+    """Without lone surrogates: JSON can name them, protobuf refuses them with the whole batch."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def _attribute_value(item: object) -> AttributeValue:
-    if isinstance(item, bool | str | float):
+    if isinstance(item, str):
+        return _text(item)
+    if isinstance(item, bool | float):
         return item
     if isinstance(item, int):
         return item if -MAX_INTEGER <= item <= MAX_INTEGER else str(item)
     if isinstance(item, list) and all(isinstance(part, str) for part in item):
-        return [str(part) for part in item]
-    return json.dumps(item, ensure_ascii=False)
+        return [_text(part) for part in item]
+    return _text(json.dumps(item, ensure_ascii=False))

@@ -191,10 +191,7 @@ class Loop:
             self._on_loaded(result)
         elif isinstance(result, Failed):
             self._log.error(f"internal: {type(result.error).__name__}: {result.error}")
-            if self._exporting:
-                self._on_exported(Exported(None))
-            else:
-                self._can_export = False
+            self._can_export = False
         else:
             self._log.debug(f"ready to export after {result.seconds * 1000:.0f} ms of importing")
 
@@ -219,7 +216,7 @@ class Loop:
 
     def _on_exported(self, exported: Exported) -> None:
         count, self._exporting = len(self._exporting), []
-        arrived, line = settle(exported.outcome, self._backlog, count)
+        arrived, line = settle(exported, self._backlog, count)
         if line:
             self._log.warning(line)
         self._schedule.on_export_done(time.time(), arrived=arrived)

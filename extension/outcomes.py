@@ -5,19 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from exporter.outcome import Outcome
     from extension.ledger import Backlog
+    from extension.pipeline import Exported
 
 
-def settle(outcome: Outcome | None, backlog: Backlog, count: int) -> tuple[bool, str]:
+def settle(exported: Exported, backlog: Backlog, count: int) -> tuple[bool, str]:
     """Settle `count` lent invocations; (whether the collector answered for good, log line).
 
-    `outcome` None: nothing was sent. The line is empty where all is well.
+    The line is empty where all is well.
     """
+    outcome, fault = exported.outcome, exported.fault
+    if fault is not None:
+        backlog.refused([("internal", count)])
+        return True, f"internal: {type(fault).__name__}: {fault}; invocations dropped: {count}"
     if outcome is None:
         backlog.returned(uncertain=False)
         return False, ""
-    from exporter.outcome import Verdict
+    from exporter.outcome import FAULT, Verdict
 
     if outcome.verdict is Verdict.ACCEPTED:
         backlog.delivered(uncertain=outcome.uncertain)
@@ -27,7 +31,8 @@ def settle(outcome: Outcome | None, backlog: Backlog, count: int) -> tuple[bool,
         backlog.refused([("rejected_by_collector", rejected)])
         return True, outcome.detail
     if outcome.verdict is Verdict.REFUSED:
-        backlog.refused([("refused_by_collector", count)])
+        reason = "refused_by_collector" if outcome.status != FAULT else "internal"
+        backlog.refused([(reason, count)])
         return True, f"{outcome.detail}; invocations dropped: {count}"
     backlog.returned(uncertain=outcome.uncertain)
     return False, f"{outcome.detail}; invocations kept for the next try: {count}"

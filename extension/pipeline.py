@@ -36,14 +36,18 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """An export has come back; `outcome` None: its time was over before it began."""
+    """An export has come back; `outcome` None: its time was over before it began.
+
+    `fault` is one of ours: the same batch would fail again.
+    """
 
     outcome: Outcome | None
+    fault: Exception | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A task raised: a fault of ours."""
+    """Loading or preparing raised: nothing can be exported."""
 
     error: Exception
 
@@ -90,7 +94,10 @@ class Pipeline:
             sender, aborted = self._sender, asked_s <= self._aborted_before_s
         if sender is None or self._builder is None or aborted:
             return Exported(None)
-        spans = self._builder.spans(batch)
+        try:
+            spans = self._builder.spans(batch)
+        except Exception as error:  # noqa: BLE001 - one bad record must not stay in the way
+            return Exported(None, error)
         left_s = until_s - time.monotonic()
         if left_s <= 0:
             return Exported(None)

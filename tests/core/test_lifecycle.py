@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterable
 
 import pytest
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 
 from exporter.record import (
     ChildSpan,
@@ -15,6 +16,7 @@ from exporter.record import (
     Partial,
     Payload,
 )
+from exporter.spans import SpanBuilder
 from extension.events import InvokeEvent
 from extension.lifecycle import MAX_EARLY_MESSAGES, TRANSITIONS, Input, Lifecycle, State
 from fifo import messages, parsing
@@ -316,3 +318,30 @@ def test_the_table_is_complete_and_closed_is_final() -> None:
     """Every state answers every input, and nothing leads out of CLOSED."""
     assert set(TRANSITIONS) == set(itertools.product(State, Input))
     assert {TRANSITIONS[State.CLOSED, one][0] for one in Input} == {State.CLOSED}
+
+
+def test_a_strangers_attributes_cannot_stop_an_export() -> None:
+    """Whatever JSON can say becomes attributes that OTLP's encoder takes."""
+    hostile = (
+        '{"\\ud800":"\\udfff","l":["\\ud800"],"o":{"\\ud800":1},"n":NaN,"i":-Infinity,'
+        '"big":123456789012345678901234567890,"deep":[[[[1]]]],"e":[],"":""}'
+    )
+    core = lifecycle()
+    core.on_invoke(invoke(), 1 * SECOND_NS)
+    child = messages.Span(
+        "r-1",
+        SPAN,
+        span_id=b"childspa",
+        parent_span_id=b"childspa",
+        start_unix_ns=2**64 - 1,
+        end_unix_ns=0,
+        name="",
+        attributes_json=hostile,
+    )
+    event = messages.Event(
+        "r-1", SPAN, time_unix_ns=2**64 - 1, span_id=None, name="", attributes_json=hostile
+    )
+    send(core, [start(), child, event, result(data=b"\xff")])
+    (record,) = core.on_shutdown("spindown", 9 * SECOND_NS)
+    assert len(record.children[0].attributes) == 9
+    assert encode_spans(SpanBuilder().spans([record])).SerializeToString()

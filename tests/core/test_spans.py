@@ -284,6 +284,13 @@ def test_the_users_resource_attributes_win() -> None:
     assert named["service.name"] == "named"
 
 
+def test_a_variable_that_is_no_utf8_stops_no_export() -> None:
+    """os.environ hands bytes that are no UTF-8 on as lone surrogates."""
+    given = {"team\udcff": "a\udcff"}
+    found = plain([RETURNED], service_name="s\udcff", resource_attributes=given)["resource"]
+    assert (found["service.name"], found["team?"]) == ("s?", "a?")
+
+
 @pytest.mark.parametrize(
     ("arn", "version", "expected"),
     [
