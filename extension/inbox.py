@@ -29,8 +29,8 @@ _FOLDER_TIME_GRAIN_NS = 20_000_000
 class Inbox:
     """Reads; credits nothing. `counts` has what was unusable, by reason.
 
-    `descriptor` is the results FIFO, or -1 where there is none; `on_bad` is told once for
-    each unusable thing what it was.
+    `descriptor` is the results FIFO, or -1 where there is none; `on_bad` is told of the first
+    of each reason what it was, since a stranger could fill the log with the others.
     """
 
     def __init__(self, directory: str, descriptor: int, on_bad: Callable[[str], None]) -> None:
@@ -82,7 +82,9 @@ class Inbox:
             self._decode(self._decoder.feed(b"", settle=True), received)
         return received
 
-    def _decode(self, units: list[wire.Frame | bytes], received: list[Received]) -> None:
+    def _decode(
+        self, units: list[wire.Frame | bytes], received: list[Received], *, in_file: bool = False
+    ) -> None:
         for unit in units:
             try:
                 if isinstance(unit, bytes):
@@ -95,10 +97,12 @@ class Inbox:
             except ProtocolError as error:
                 self._bad("malformed", str(error))
                 continue
-            if isinstance(message, messages.File):
-                self._named_file(message.name, received)
-            else:
+            if not isinstance(message, messages.File):
                 received.append((message, len(whole.body)))
+            elif in_file:
+                self._bad("malformed", "a file names another file")
+            else:
+                self._named_file(message.name, received)
 
     def _named_file(self, name: str, received: list[Received]) -> None:
         if not overflow.is_overflow_name(name):
@@ -108,7 +112,7 @@ class Inbox:
         if data is None:
             return
         decoder = wire.Decoder(wire.MAX_FILE_BODY_BYTES)
-        self._decode(decoder.feed(data, settle=True), received)
+        self._decode(decoder.feed(data, settle=True), received, in_file=True)
         if decoder.garbage_count:
             self._bad("malformed", f"{name}: {decoder.garbage_bytes} bytes are no frames")
 
@@ -180,7 +184,8 @@ class Inbox:
 
     def _bad(self, reason: str, text: str) -> None:
         self.counts[reason] = self.counts.get(reason, 0) + 1
-        self._on_bad(text)
+        if self.counts[reason] == 1:
+            self._on_bad(text)
 
 
 def _read_all(descriptor: int, size: int) -> bytes:
