@@ -1,6 +1,7 @@
 """What a function may say while it runs: child spans, events, partial results, flush."""
 
 from fifo.current import current_span_id, invocation_of, process_writer
+from fifo.wrapping import like, without_our_frame
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     Function = TypeVar("Function", bound=Callable[..., Any])
     AttributeValue = str | bool | int | float | list[str]
 else:
-    from fifo.handler import overload
+    from fifo.wrapping import overload
 
 _CO_COROUTINE = 0x80
 """`inspect.CO_COROUTINE`, without importing `inspect`."""
@@ -97,16 +98,24 @@ class Span:
         if code is not None and code.co_flags & _CO_COROUTINE:
 
             async def spanned_coroutine(*args: "Any", **kwargs: "Any") -> "Any":
-                with Span(name, attributes, writer):
-                    return await function(*args, **kwargs)
+                try:
+                    with Span(name, attributes, writer):
+                        return await function(*args, **kwargs)
+                except BaseException as error:
+                    without_our_frame(error)
+                    raise
 
-            return _like(spanned_coroutine, function)  # type: ignore[no-any-return]
+            return like(spanned_coroutine, function)  # type: ignore[no-any-return]
 
         def spanned(*args: "Any", **kwargs: "Any") -> "Any":
-            with Span(name, attributes, writer):
-                return function(*args, **kwargs)
+            try:
+                with Span(name, attributes, writer):
+                    return function(*args, **kwargs)
+            except BaseException as error:
+                without_our_frame(error)
+                raise
 
-        return _like(spanned, function)  # type: ignore[no-any-return]
+        return like(spanned, function)  # type: ignore[no-any-return]
 
 
 @overload
@@ -142,13 +151,3 @@ def flush(timeout_s: float = 1.0) -> bool:
     "Read by the extension", not "exported". False also where there is no extension.
     """
     return process_writer().flush(timeout_s)
-
-
-def _like(decorated: "Any", function: "Any") -> "Any":
-    for name in ("__module__", "__name__", "__qualname__", "__doc__", "__annotations__"):
-        try:
-            setattr(decorated, name, getattr(function, name))
-        except AttributeError:
-            pass
-    decorated.__wrapped__ = function
-    return decorated

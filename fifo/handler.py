@@ -3,6 +3,7 @@
 import os
 
 from fifo.current import current_invocation, current_span_id, process_writer
+from fifo.wrapping import like, without_our_frame
 from fifo.writer import Invocation, Writer
 
 TYPE_CHECKING = False
@@ -12,10 +13,7 @@ if TYPE_CHECKING:
 
     Handler = TypeVar("Handler", bound=Callable[..., Any])
 else:
-
-    def overload(function: "Any") -> "Any":
-        """`typing.overload`, whose module the function need not pay for."""
-        return function
+    from fifo.wrapping import overload
 
 
 @overload
@@ -60,13 +58,17 @@ def _capture(
     def captured(*args: "Any", **kwargs: "Any") -> "Any":
         invocation = _begin(sender, args, kwargs)
         if invocation is None:
-            return handler(*args, **kwargs)
+            try:
+                return handler(*args, **kwargs)
+            except BaseException as error:
+                without_our_frame(error)
+                raise
         token = current_invocation.set(invocation)
         outer = current_span_id.set(None)
         try:
             result = handler(*args, **kwargs)
         except BaseException as error:
-            _without_our_frame(error)
+            without_our_frame(error)
             sender.error(invocation, error)
             raise
         finally:
@@ -76,14 +78,7 @@ def _capture(
         sender.result(invocation, result, max_body_bytes=max_body_bytes, response=response)
         return result
 
-    for name in ("__module__", "__name__", "__qualname__", "__doc__", "__annotations__"):
-        try:
-            setattr(captured, name, getattr(handler, name))
-        except AttributeError:
-            pass
-    captured.__dict__.update(getattr(handler, "__dict__", {}))
-    captured.__wrapped__ = handler  # type: ignore[attr-defined]
-    return captured
+    return like(captured, handler)
 
 
 def _begin(
@@ -130,10 +125,3 @@ def _integer(value: object) -> int:
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
-
-
-def _without_our_frame(error: BaseException) -> None:
-    # From 3.11 on a bare `raise` takes the traceback from the exception and adds no frame.
-    traceback = error.__traceback__
-    if traceback is not None and traceback.tb_next is not None:
-        error.__traceback__ = traceback.tb_next

@@ -86,6 +86,44 @@ def test_the_same_exception_is_raised_with_its_own_traceback(
     assert "KeyError: 'cause'" in sent.stack_trace
 
 
+def test_without_an_extension_the_traceback_is_the_handlers_own_too(tmp_path: Path) -> None:
+    """Nothing to send is no reason to leave a frame behind; nor is a decorated helper."""
+
+    @api.span
+    def helper() -> None:
+        raise ValueError("bad")
+
+    @capture(writer=Writer(str(tmp_path), environ={}))
+    def handler(event: Any, context: Any) -> None:
+        helper()
+
+    with pytest.raises(ValueError, match="bad") as caught:
+        handler({}, Context())
+    names = [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)][1:]
+    if sys.version_info >= (3, 11):
+        assert names == ["handler", "helper"]
+    else:
+        assert names == ["captured", "handler", "spanned", "helper"]
+
+
+def test_what_a_decorated_handler_says_of_itself_is_the_handlers(writer: Writer) -> None:
+    """Name, module, documentation, annotations and attributes, and where the original is."""
+
+    def handler(event: int, context: str) -> bool:
+        """Words."""
+        return True
+
+    handler.limit = 3  # type: ignore[attr-defined]
+    decorated: Any = capture(handler, writer=writer)
+    assert (decorated.__name__, decorated.__module__, decorated.__doc__) == (
+        "handler",
+        __name__,
+        "Words.",
+    )
+    assert decorated.__annotations__ == handler.__annotations__
+    assert (decorated.limit, decorated.__wrapped__) == (3, handler)
+
+
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()])
 def test_what_is_no_exception_is_raised_too(
     reading_end: ReadingEnd, writer: Writer, error: BaseException
