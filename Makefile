@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 RUN_TESTS = t=$$(mktemp -d) && trap 'rm -rf "$$t"' EXIT && \
 	TMPDIR="$$t" $(BIN)/python -m pytest -n 2 --basetemp="$$t/pytest"
 
-.PHONY: help demo test test-all test-rings check lint bench coverage clean
+.PHONY: help demo test test-all test-rings check lint bench diagram coverage clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -38,6 +38,9 @@ check: lint test ## lint, types, tests
 
 bench: $(VENV)/ready ## start-up and hand-over, against what they are measured by
 	$(BIN)/python -m bench.startup && $(BIN)/python -m bench.handover
+
+diagram: $(VENV)/ready ## draw the lifecycle's table into ARCHITECTURE.md
+	$(BIN)/python -m docs.lifecycle_diagram
 
 coverage: $(VENV)/ready ## which lines nobody ran
 	$(BIN)/coverage erase && $(BIN)/coverage run -m pytest -m "not emulator and not receiver" \

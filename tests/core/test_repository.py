@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from docs import lifecycle_diagram
+
 ROOT = Path(__file__).resolve().parents[2]
 OURS = {"fifo", "exporter", "extension", "sandbox", "spanpipe", "tests", "bench", "examples"}
 MAY_IMPORT = {
@@ -43,6 +45,12 @@ def test_imports_run_one_way(package: str) -> None:
 def test_fifo_imports_the_standard_library_alone() -> None:
     """What is in the function's process can clash with nothing in it."""
     assert imports("fifo") <= set(sys.stdlib_module_names)
+
+
+def test_the_drawing_of_the_lifecycle_is_the_table() -> None:
+    """ARCHITECTURE.md shows the transitions that the code has: `make diagram` draws them."""
+    page = lifecycle_diagram.PAGE.read_text(encoding="utf-8")
+    assert lifecycle_diagram.with_drawing(page) == page
 
 
 def tracked_files() -> list[Path]:
