@@ -36,6 +36,7 @@ from exporter.record import (
     Partial,
     Payload,
 )
+from extension import telemetry
 from extension.events import InvokeEvent
 from fifo import encoding, messages
 
@@ -71,6 +72,7 @@ class Input(enum.Enum):
     RESULT = "result"
     ERROR = "error"
     DETAIL = "span, event or partial result"
+    RUNTIME_DONE = "runtimeDone"
     SETTLE = "settle"
     NEXT_INVOKE = "next INVOKE"
     SHUTDOWN = "SHUTDOWN"
@@ -83,6 +85,7 @@ class Action(enum.Enum):
     RETURN = "note the result"
     RAISE = "note the error"
     ADD = "add the detail"
+    END = "note the platform's end"
     EMIT = "emit the record"
     EMIT_UNREPORTED = "emit, end unknown"
     EMIT_BY_REASON = "emit, end by SHUTDOWN's reason"
@@ -98,6 +101,7 @@ TRANSITIONS: Mapping[tuple[State, Input], tuple[State, Action]] = {
     (_S.INVOKED, _I.RESULT): (_S.ENDED, _A.RETURN),
     (_S.INVOKED, _I.ERROR): (_S.ENDED, _A.RAISE),
     (_S.INVOKED, _I.DETAIL): (_S.INVOKED, _A.ADD),
+    (_S.INVOKED, _I.RUNTIME_DONE): (_S.ENDED, _A.END),
     (_S.INVOKED, _I.SETTLE): (_S.INVOKED, _A.NONE),
     (_S.INVOKED, _I.NEXT_INVOKE): (_S.CLOSED, _A.EMIT_UNREPORTED),
     (_S.INVOKED, _I.SHUTDOWN): (_S.CLOSED, _A.EMIT_BY_REASON),
@@ -105,6 +109,7 @@ TRANSITIONS: Mapping[tuple[State, Input], tuple[State, Action]] = {
     (_S.RUNNING, _I.RESULT): (_S.ENDED, _A.RETURN),
     (_S.RUNNING, _I.ERROR): (_S.ENDED, _A.RAISE),
     (_S.RUNNING, _I.DETAIL): (_S.RUNNING, _A.ADD),
+    (_S.RUNNING, _I.RUNTIME_DONE): (_S.ENDED, _A.END),
     (_S.RUNNING, _I.SETTLE): (_S.RUNNING, _A.NONE),
     (_S.RUNNING, _I.NEXT_INVOKE): (_S.CLOSED, _A.EMIT_UNREPORTED),
     (_S.RUNNING, _I.SHUTDOWN): (_S.CLOSED, _A.EMIT_BY_REASON),
@@ -113,6 +118,7 @@ TRANSITIONS: Mapping[tuple[State, Input], tuple[State, Action]] = {
     (_S.ENDED, _I.RESULT): (_S.ENDED, _A.DUPLICATE),
     (_S.ENDED, _I.ERROR): (_S.ENDED, _A.DUPLICATE),
     (_S.ENDED, _I.DETAIL): (_S.ENDED, _A.ADD),
+    (_S.ENDED, _I.RUNTIME_DONE): (_S.ENDED, _A.NONE),
     (_S.ENDED, _I.SETTLE): (_S.CLOSED, _A.EMIT),
     (_S.ENDED, _I.NEXT_INVOKE): (_S.CLOSED, _A.EMIT),
     (_S.ENDED, _I.SHUTDOWN): (_S.CLOSED, _A.EMIT),
@@ -120,6 +126,7 @@ TRANSITIONS: Mapping[tuple[State, Input], tuple[State, Action]] = {
     (_S.CLOSED, _I.RESULT): (_S.CLOSED, _A.LATE),
     (_S.CLOSED, _I.ERROR): (_S.CLOSED, _A.LATE),
     (_S.CLOSED, _I.DETAIL): (_S.CLOSED, _A.LATE),
+    (_S.CLOSED, _I.RUNTIME_DONE): (_S.CLOSED, _A.NONE),
     (_S.CLOSED, _I.SETTLE): (_S.CLOSED, _A.NONE),
     (_S.CLOSED, _I.NEXT_INVOKE): (_S.CLOSED, _A.NONE),
     (_S.CLOSED, _I.SHUTDOWN): (_S.CLOSED, _A.NONE),
@@ -141,6 +148,15 @@ SHUTDOWN_FATES: Mapping[str, tuple[Fate, Failure | None]] = {
     "releasefail": (Fate.CRASHED, Failure("Runtime.ExitError", "the runtime exited")),
 }
 """How an open attempt ended, by SHUTDOWN's reason in lower case; any other says nothing."""
+
+
+RUNTIME_DONE_FATES: Mapping[str, tuple[Fate, Failure | None]] = {
+    telemetry.SUCCESS: (Fate.RETURNED, None),
+    telemetry.ERROR: (Fate.RAISED, Failure("Function.Error", "the handler raised")),
+    telemetry.FAILURE: SHUTDOWN_FATES["failure"],
+    telemetry.TIMEOUT: SHUTDOWN_FATES["timeout"],
+}
+"""How an open attempt ended, by runtimeDone's status; its errorType goes before ours."""
 
 
 class _Attempt:
@@ -287,6 +303,24 @@ class Lifecycle:
             self._add_detail(attempt, message, size_bytes)
         elif action is Action.DUPLICATE:
             self._count("duplicate")
+
+    def on_runtime_done(self, event: telemetry.RuntimeDone, now_unix_ns: int) -> None:
+        """The platform says that an attempt is over: its end, where nobody has told it."""
+        attempt = self._attempt
+        if attempt is None or event.request_id != attempt.event.request_id:
+            return
+        attempt.state, action = TRANSITIONS[attempt.state, Input.RUNTIME_DONE]
+        if action is not Action.END:
+            return
+        fate, failure = RUNTIME_DONE_FATES.get(event.status, (Fate.UNREPORTED, None))
+        if failure is not None and event.error_type:
+            failure = replace(failure, error_type=event.error_type)
+        attempt.fate, attempt.failure = fate, failure
+        begin_ns = attempt.start.start_unix_ns if attempt.start else attempt.invoked_unix_ns
+        if event.duration_ms is not None and event.duration_ms >= 0:
+            attempt.end_unix_ns = begin_ns + int(event.duration_ms * 1_000_000)
+        else:
+            attempt.end_unix_ns = event.time_unix_ns or now_unix_ns
 
     def settle(self, now_unix_ns: int) -> list[Invocation]:
         """The record of an attempt whose end is known, all that it wrote having been read."""

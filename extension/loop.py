@@ -33,6 +33,7 @@ from extension.pipeline import Exported, Failed, Loaded, Pipeline, Result
 from extension.ready import Registered
 from extension.runtime_watch import RuntimeWatch
 from extension.schedule import Schedule, Waiting
+from extension.telemetry_listener import TelemetryListener
 from extension.worker import Worker
 from fifo.mailbox import Policy
 
@@ -66,6 +67,7 @@ class Loop:
         self._pipeline = Pipeline(environ)
         self._worker: Worker[Result] = Worker(self._pipeline.failed)
         self._watch = RuntimeWatch()
+        self._telemetry = TelemetryListener(registered.connection.host, registered.identifier, log)
         self._policy = Policy()
         self._can_export = True
         self._no_export_reason = "no_exporter"
@@ -96,6 +98,7 @@ class Loop:
             (self._worker.fileno(), select.POLLIN),
             (self._watch.fileno(), select.POLLIN),
             (self._connection.fileno(), self._connection.poll_events),
+            *self._telemetry.descriptors(),
         ):
             if descriptor >= 0:
                 poll.register(descriptor, events)
@@ -113,6 +116,11 @@ class Loop:
             self._watch.close()
             self._receive(self._inbox.read_boundary(self._lifecycle.open_request_id))
             self._schedule.on_runtime_gone()
+        for event in self._telemetry.advance(ready):
+            # What the function wrote before its end goes before the platform's word.
+            self._receive(self._inbox.read_boundary(self._lifecycle.open_request_id))
+            self._lifecycle.on_runtime_done(event, time.time_ns())
+            self._note_progress()
         if self._connection.fileno() in ready:
             response = self._connection.advance()
             if response is not None:
@@ -145,8 +153,12 @@ class Loop:
             wall_s,
             now_s + event.deadline_unix_ms / 1000 - wall_s,
             first=first,
-            end_will_come=self._lifecycle.writer_speaks or (first and self._channel.reader_seen),
+            end_will_come=self._telemetry.subscribed
+            or self._lifecycle.writer_speaks
+            or (first and self._channel.reader_seen),
         )
+        if self._telemetry.subscribed:
+            self._schedule.on_start()
         self._note_progress()
 
     def _on_shutdown(self, event: ShutdownEvent) -> None:

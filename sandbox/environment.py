@@ -14,10 +14,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from sandbox.processes import OnLine, Process
 from sandbox.server import ApiServer
 from sandbox.state import ApiState, Invocation
+from sandbox.telemetry import Telemetry, report, runtime_done
 
 INIT_LIMIT_S = 10.0
 SHUTDOWN_LIMIT_S = 2.0
@@ -86,6 +88,7 @@ class LambdaEnvironment:
 
     Every non-folder in `extensions_directory` is executed. Processes start at the first
     invocation, and anew after a timeout or a crash; the folder is kept, as `/tmp` is.
+    `telemetry` False: there is no Telemetry API, as in AWS's emulator.
     """
 
     def __init__(
@@ -95,6 +98,7 @@ class LambdaEnvironment:
         *,
         runtime_command: tuple[str, ...] | None = None,
         on_line: OnLine = lambda name, line: None,
+        telemetry: bool = False,
     ) -> None:
         self.function = function
         self.invocations: list[Invocation] = []
@@ -107,6 +111,8 @@ class LambdaEnvironment:
             function.handler,
         )
         self._on_line = on_line
+        self._telemetry = Telemetry() if telemetry else None
+        self._init_s: float | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="spanpipe-sandbox-")
         self._server = ApiServer()
         self._state: ApiState | None = None
@@ -123,7 +129,7 @@ class LambdaEnvironment:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        self.close(patient=kind is None)
 
     @property
     def directory(self) -> str:
@@ -159,6 +165,9 @@ class LambdaEnvironment:
         self.invocations.append(invocation)
         if state is None:
             return self._ended(invocation, ERROR, self._init_failure())
+        self._emit(
+            "platform.start", {"requestId": invocation.request_id, "version": self.function.version}
+        )
         state.begin(invocation)
         runtime = self._runtime
         with state.changed:
@@ -172,6 +181,7 @@ class LambdaEnvironment:
             )
         if runtime is not None and not runtime.running:
             status = runtime.status
+            self._runtime_done(invocation, "failure", "Runtime.ExitError")
             self.shutdown("failure")
             return self._ended(
                 invocation,
@@ -182,6 +192,7 @@ class LambdaEnvironment:
                     + (f"error: exit status {status}" if status else "no reason"),
                 ),
             )
+        self._runtime_done(invocation, "timeout", None)
         self.shutdown("timeout")
         return self._ended(
             invocation,
@@ -201,11 +212,18 @@ class LambdaEnvironment:
         with state.changed:
             return state.changed.wait_for(lambda: state.idle, timeout=timeout_s)
 
-    def shutdown(self, reason: str = "spindown") -> None:
-        """End this generation of processes: SIGTERM, SHUTDOWN, and SIGKILL at the limit."""
-        state, self._state = self._state, None
+    def shutdown(self, reason: str = "spindown", *, patient: bool = True) -> None:
+        """End this generation of processes: SIGTERM, SHUTDOWN, and SIGKILL at the limit.
+
+        A spindown comes to an idle environment only: that is waited for, until the last
+        invocation's deadline, unless `patient` is false.
+        """
+        state = self._state
         if state is None:
             return
+        if reason == "spindown" and patient and self.invocations:
+            self._wait_until_idle_or_broken(state)
+        self._state = None
         began_s = time.monotonic()
         deadline_unix_ms = int((time.time() + SHUTDOWN_LIMIT_S) * 1000)
         runtime, self._runtime = self._runtime, None
@@ -231,16 +249,55 @@ class LambdaEnvironment:
                 )
             )
         state.end()
+        if self._telemetry is not None:
+            self._telemetry.close()
 
-    def close(self) -> None:
+    def _wait_until_idle_or_broken(self, state: ApiState) -> None:
+        left_s = self.invocations[-1].began_s + self.function.timeout_s - time.monotonic()
+        processes = [*self._extensions, *([self._runtime] if self._runtime else [])]
+        with state.changed:
+            state.changed.wait_for(
+                lambda: state.idle or any(not one.running for one in processes),
+                timeout=max(0.0, left_s),
+            )
+
+    def close(self, *, patient: bool = True) -> None:
         """Shut down, and leave nothing behind."""
         try:
-            self.shutdown()
+            self.shutdown(patient=patient)
         finally:
             for process in (*self._extensions, *((self._runtime,) if self._runtime else ())):
                 process.stop()
             self._server.close()
             self._folder.cleanup()
+
+    def _emit(self, kind: str, record: dict[str, Any]) -> None:
+        if self._telemetry is not None:
+            self._telemetry.emit(kind, record)
+
+    def _runtime_done(self, invocation: Invocation, status: str, error_type: str | None) -> None:
+        """``platform.runtimeDone`` and the report that follows it."""
+        ended_s = invocation.responded_s or time.monotonic()
+        duration_s = ended_s - invocation.began_s
+        produced = len(invocation.response or b"")
+        request_id = invocation.request_id
+        self._emit(
+            "platform.runtimeDone",
+            runtime_done(request_id, status, duration_s, produced, error_type),
+        )
+        init_s, self._init_s = self._init_s, None
+        memory_mb = self.function.memory_mb
+        self._emit("platform.report", report(request_id, status, duration_s, memory_mb, init_s))
+
+    def _responded(self, invocation: Invocation) -> None:
+        if not invocation.failed:
+            self._runtime_done(invocation, "success", None)
+            return
+        try:
+            error_type = json.loads(invocation.response or b"")["errorType"]
+        except (ValueError, KeyError, TypeError):
+            error_type = None
+        self._runtime_done(invocation, "error", error_type)
 
     def _ended(self, invocation: Invocation, status: str, payload: bytes) -> InvocationResult:
         duration_s = time.monotonic() - invocation.began_s
@@ -275,6 +332,8 @@ class LambdaEnvironment:
                 "handler": function.handler,
                 "accountId": function.account_id,
             },
+            self._telemetry,
+            self._responded,
         )
         self._state = state
         self._server.use(state)
@@ -290,7 +349,10 @@ class LambdaEnvironment:
             with state.changed:
                 state.changed.notify_all()
 
-        until_s = time.monotonic() + INIT_LIMIT_S
+        began_s = time.monotonic()
+        until_s = began_s + INIT_LIMIT_S
+        phase = {"initializationType": "on-demand", "phase": "init"}
+        self._emit("platform.initStart", phase)
         self._extensions = [
             Process(path.name, [str(path)], shown, self.directory, self._on_line, changed)
             for path in files
@@ -320,6 +382,13 @@ class LambdaEnvironment:
                     timeout=max(0.0, until_s - time.monotonic()),
                 )
             if state.idle:
+                self._init_s = time.monotonic() - began_s
+                duration_ms = round(self._init_s * 1000, 3)
+                self._emit("platform.initRuntimeDone", {**phase, "status": "success"})
+                self._emit(
+                    "platform.initReport",
+                    {**phase, "status": "success", "metrics": {"durationMs": duration_ms}},
+                )
                 return state
         self._init_error = state.init_error
         self.shutdown("failure")

@@ -82,8 +82,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._serve(routes)
 
     def do_PUT(self) -> None:
-        # As AWS's emulator: the Telemetry API is not there.
-        self._serve({_TELEMETRY: lambda: self._send(202, b"Telemetry API is not supported")})
+        self._serve({_TELEMETRY: self._subscribe})
 
     def _serve(self, routes: dict[str, Callable[[], None]]) -> None:
         route = routes.get(self.path)
@@ -137,6 +136,17 @@ class _Handler(BaseHTTPRequestHandler):
     def _next_event(self) -> None:
         event = self.state().next_event(self.headers.get("Lambda-Extension-Identifier"))
         self._send(200, json.dumps(event).encode(), {"Content-Type": "application/json"})
+
+    def _subscribe(self) -> None:
+        body = self._body()
+        try:
+            served = self.state().subscribe(
+                self.headers.get("Lambda-Extension-Identifier"), json.loads(body)
+            )
+        except ValueError as error:
+            raise ApiError(400, "ValidationError", f"the body is no JSON: {error}") from error
+        # 202 is the emulator's word for a Telemetry API that is not there.
+        self._send(*((200, b"OK") if served else (202, b"Telemetry API is not supported")))
 
     def _extension_error(self) -> None:
         self._body()

@@ -10,8 +10,11 @@ import threading
 import time
 import uuid
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+
+from sandbox.telemetry import SubscriptionError, Telemetry
 
 EVENTS = ("INVOKE", "SHUTDOWN")
 
@@ -70,7 +73,13 @@ class Invocation:
 class ApiState:
     """One generation of processes: from their start to the environment's reset."""
 
-    def __init__(self, file_names: frozenset[str], registration: dict[str, str]) -> None:
+    def __init__(
+        self,
+        file_names: frozenset[str],
+        registration: dict[str, str],
+        telemetry: Telemetry | None = None,
+        on_runtime_done: Callable[[Invocation], None] = lambda invocation: None,
+    ) -> None:
         self.changed = threading.Condition()
         self.extensions: dict[str, Extension] = {}
         self.invocation: Invocation | None = None
@@ -78,6 +87,8 @@ class ApiState:
         self.runtime_waiting = False
         self.gone = False
         self._file_names = file_names
+        self._telemetry = telemetry
+        self._on_runtime_done = on_runtime_done
         self._registration = registration
         self._delivered = True
 
@@ -184,10 +195,24 @@ class ApiState:
         if not error_type:
             raise ApiError(400, "InvalidRequest", "Lambda-Extension-Function-Error-Type is missing")
 
+    def subscribe(self, identifier: str | None, value: object) -> bool:
+        """``PUT /telemetry``; whether there is a Telemetry API here."""
+        self._extension(identifier)
+        if self._telemetry is None:
+            return False
+        try:
+            self._telemetry.subscribe(value)
+        except SubscriptionError as error:
+            raise ApiError(400, "ValidationError", str(error)) from error
+        return True
+
     # The Runtime API
 
     def next_invocation(self) -> Invocation:
         """``GET /runtime/invocation/next``. Raises GoneError at the end."""
+        last = self.invocation
+        if last is not None and last.done:
+            self._on_runtime_done(last)
         with self.changed:
             self.runtime_waiting = True
             self._note_idle()

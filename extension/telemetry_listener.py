@@ -1,0 +1,140 @@
+"""The socket that Lambda sends platform events to: descriptors for the loop."""
+
+from __future__ import annotations
+
+import socket
+
+from extension import telemetry
+from extension.connection import ApiGoneError, Connection
+from extension.log import Log
+
+HOSTS_FILE = "/etc/hosts"
+NAME = "sandbox.localdomain"
+MAX_CONNECTIONS = 4
+_READ_BYTES = 65_536
+
+
+def listening_address(hosts: str) -> str:
+    """What ``sandbox.localdomain`` is in the text of a hosts file; else loopback.
+
+    Only Lambda knows the name. It is looked up in the file alone: a name server that does not
+    answer would hold the loop.
+    """
+    for line in hosts.splitlines():
+        address, *names = line.partition("#")[0].split() or [""]
+        if NAME in names and address.count(".") == 3:
+            return address
+    return "127.0.0.1"
+
+
+class TelemetryListener:
+    """Subscribes, accepts, reads; without a Telemetry API it closes and is never heard of again.
+
+    `subscribed`: the API has said that events will come.
+    """
+
+    def __init__(self, host: str, identifier: str, log: Log) -> None:
+        self.subscribed = False
+        self._log = log
+        self._request: Connection | None = None
+        self._listener: socket.socket | None = None
+        self._connections: dict[int, tuple[socket.socket, telemetry.Lines]] = {}
+        try:
+            with open(HOSTS_FILE, encoding="utf-8", errors="replace") as stream:
+                address = listening_address(stream.read(65_536))
+        except OSError:
+            address = "127.0.0.1"
+        try:
+            self._listener = socket.socket()
+            self._listener.setblocking(False)
+            self._listener.bind((address, 0))
+            self._listener.listen(MAX_CONNECTIONS)
+            self._request = Connection(host)
+            port = self._listener.getsockname()[1]
+            self._request.send(telemetry.subscribe(host, identifier, port))
+        except (OSError, ApiGoneError) as error:
+            self._give_up(str(error))
+
+    def descriptors(self) -> list[tuple[int, int]]:
+        """(descriptor, events) to poll."""
+        import select
+
+        found = [(descriptor, select.POLLIN) for descriptor in self._connections]
+        if self._listener is not None:
+            found.append((self._listener.fileno(), select.POLLIN))
+        if self._request is not None and self._request.fileno() >= 0:
+            found.append((self._request.fileno(), self._request.poll_events))
+        return found
+
+    def advance(self, ready: set[int]) -> list[telemetry.RuntimeDone]:
+        """Do what the `ready` descriptors allow; the events that came."""
+        request = self._request
+        if request is not None and request.fileno() in ready:
+            self._answer(request)
+        readable = ready & self._connections.keys()
+        if self._listener is not None and self._listener.fileno() in ready:
+            # What it has sent already was sent before the event that may be ready as well.
+            readable |= self._accept(self._listener)
+        done: list[telemetry.RuntimeDone] = []
+        for descriptor in readable:
+            done += self._read(descriptor)
+        return done
+
+    def close(self) -> None:
+        """Close everything."""
+        for connection, _ in self._connections.values():
+            connection.close()
+        self._connections.clear()
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        if self._request is not None:
+            self._request.close()
+            self._request = None
+
+    def _answer(self, request: Connection) -> None:
+        try:
+            response = request.advance()
+        except ApiGoneError as error:
+            self._give_up(str(error))
+            return
+        if response is None:
+            return
+        # 202 is a local environment's word for "not supported here".
+        if response.status != 200:
+            self._give_up(f"answered {response.status}")
+            return
+        request.close()
+        self._request = None
+        self.subscribed = True
+
+    def _give_up(self, reason: str) -> None:
+        self._log.debug(f"no Telemetry API: {reason}")
+        self.close()
+
+    def _accept(self, listener: socket.socket) -> set[int]:
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return set()
+        if len(self._connections) >= MAX_CONNECTIONS:
+            connection.close()
+            return set()
+        connection.setblocking(False)
+        self._connections[connection.fileno()] = (connection, telemetry.Lines())
+        return {connection.fileno()}
+
+    def _read(self, descriptor: int) -> list[telemetry.RuntimeDone]:
+        connection, lines = self._connections[descriptor]
+        try:
+            data = connection.recv(_READ_BYTES)
+        except BlockingIOError:
+            return []
+        except OSError:
+            data = b""
+        if not data:
+            connection.close()
+            del self._connections[descriptor]
+            return []
+        parsed = [telemetry.parse(line) for line in lines.feed(data)]
+        return [event for event in parsed if event is not None]

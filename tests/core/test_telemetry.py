@@ -1,0 +1,157 @@
+"""The Telemetry API's protocol parts, and what its events mean for an invocation."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.record import Failure, Fate
+from extension.telemetry import MAX_LINE_BYTES, Lines, RuntimeDone, parse, subscribe
+from extension.telemetry_listener import listening_address
+from tests.core.test_lifecycle import SECOND_NS, invoke, lifecycle, result, send, start
+
+EVENT = {
+    "time": "2022-10-12T00:01:15.064Z",
+    "type": "platform.runtimeDone",
+    "record": {
+        "requestId": "r-1",
+        "status": "failure",
+        "errorType": "Runtime.OutOfMemory",
+        "metrics": {"durationMs": 140.5, "producedBytes": 16},
+        "spans": [],
+    },
+}
+DONE = RuntimeDone("r-1", "failure", "Runtime.OutOfMemory", 1_665_532_875_064_000_000, 140.5)
+
+
+def test_the_subscription_is_what_the_api_documents() -> None:
+    """Path, identifier and body, compared whole."""
+    head, _, body = subscribe("127.0.0.1:9001", "id-1", 1234).partition(b"\r\n\r\n")
+    assert head.decode().split("\r\n") == [
+        "PUT /2022-07-01/telemetry HTTP/1.1",
+        "Host: 127.0.0.1:9001",
+        "Content-Type: application/json",
+        "Lambda-Extension-Identifier: id-1",
+        f"Content-Length: {len(body)}",
+    ]
+    assert json.loads(body) == {
+        "schemaVersion": "2025-01-29",
+        "types": ["platform"],
+        "buffering": {"maxItems": 1000, "maxBytes": 262144, "timeoutMs": 25},
+        "destination": {"protocol": "TCP", "port": 1234},
+    }
+
+
+def test_runtime_done_is_read_and_the_rest_left() -> None:
+    """The documented example; other events, and anything else, are nothing."""
+    assert parse(json.dumps(EVENT).encode()) == DONE
+    assert parse(json.dumps({**EVENT, "type": "platform.report"}).encode()) is None
+    bare = {"type": "platform.runtimeDone", "record": {"requestId": "r", "status": "success"}}
+    assert parse(json.dumps(bare).encode()) == RuntimeDone("r", "success", None, None, None)
+
+
+@given(
+    st.one_of(
+        st.binary(max_size=100),
+        st.recursive(
+            st.none() | st.booleans() | st.floats() | st.text(max_size=9),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(
+                    st.sampled_from(["type", "record", "requestId", "metrics", "time"]),
+                    inner,
+                    max_size=4,
+                )
+            ),
+        ).map(lambda value: json.dumps(value).encode()),
+    )
+)
+def test_random_lines_are_nothing(line: bytes) -> None:
+    """What comes over a socket is a stranger's too."""
+    assert parse(line) is None or isinstance(parse(line), RuntimeDone)
+
+
+@given(st.lists(st.binary(max_size=20), max_size=8), st.data())
+def test_lines_are_the_same_however_they_are_cut(parts: list[bytes], data: st.DataObject) -> None:
+    """Any split of the stream gives the same lines."""
+    stream = b"\n".join(part.replace(b"\n", b"") for part in parts) + b"\n"
+    cut = data.draw(st.integers(0, len(stream)))
+    lines = Lines()
+    assert lines.feed(stream[:cut]) + lines.feed(stream[cut:]) == [
+        line for line in stream.split(b"\n") if line.strip()
+    ]
+
+
+def test_a_line_without_end_is_bounded_and_counted() -> None:
+    """It is skipped to its newline, and what follows is read."""
+    lines = Lines()
+    for _ in range(3):
+        assert lines.feed(b"x" * MAX_LINE_BYTES) == []
+    assert lines.feed(b"x\nnext\n") == [b"next"]
+    assert lines.cut_count == 1
+
+
+@pytest.mark.parametrize(
+    ("hosts", "address"),
+    [
+        ("127.0.0.1 localhost\n169.254.79.1 x sandbox.localdomain # theirs\n", "169.254.79.1"),
+        ("127.0.0.1 localhost\n# 10.0.0.1 sandbox.localdomain\n", "127.0.0.1"),
+        ("", "127.0.0.1"),
+    ],
+)
+def test_the_address_is_looked_up_in_the_hosts_file_alone(hosts: str, address: str) -> None:
+    """Where Lambda names it, there; else on loopback."""
+    assert listening_address(hosts) == address
+
+
+@pytest.mark.parametrize(
+    ("status", "error_type", "fate", "failure"),
+    [
+        ("success", None, Fate.RETURNED, None),
+        ("error", "KeyError", Fate.RAISED, Failure("KeyError", "the handler raised")),
+        (
+            "failure",
+            "Runtime.OutOfMemory",
+            Fate.CRASHED,
+            Failure("Runtime.OutOfMemory", "the runtime exited"),
+        ),
+        (
+            "timeout",
+            None,
+            Fate.TIMED_OUT,
+            Failure("Sandbox.Timedout", "the function reached its timeout"),
+        ),
+        ("a status of the future", None, Fate.UNREPORTED, None),
+    ],
+)
+def test_runtime_done_ends_what_nobody_else_has(
+    status: str, error_type: str | None, fate: Fate, failure: Failure | None
+) -> None:
+    """Fate, reason and duration of a function without a writer."""
+    core = lifecycle()
+    core.on_invoke(invoke(), 1 * SECOND_NS)
+    core.on_runtime_done(RuntimeDone("r-1", status, error_type, None, 1500.0), 9 * SECOND_NS)
+    (record,) = core.settle(9 * SECOND_NS)
+    assert (record.fate, record.failure, record.start_unix_ns, record.end_unix_ns) == (
+        fate,
+        failure,
+        1 * SECOND_NS,
+        1 * SECOND_NS + 1_500_000_000,
+    )
+
+
+def test_runtime_done_changes_nothing_that_is_known() -> None:
+    """The writer's result stays, and events for others or for what is over are passed by."""
+    core = lifecycle()
+    core.on_runtime_done(DONE, 0)
+    core.on_invoke(invoke(), 1 * SECOND_NS)
+    send(core, [start(), result()])
+    core.on_runtime_done(DONE, 9 * SECOND_NS)
+    (record,) = core.settle(9 * SECOND_NS)
+    assert (record.fate, record.failure) == (Fate.RETURNED, None)
+    core.on_runtime_done(DONE, 9 * SECOND_NS)
+    core.on_invoke(invoke("r-2"), 9 * SECOND_NS)
+    core.on_runtime_done(DONE, 9 * SECOND_NS)
+    (record,) = core.on_shutdown("spindown", 10 * SECOND_NS)
+    assert record.fate is Fate.UNREPORTED
