@@ -212,6 +212,9 @@ class Lifecycle:
     `writer_speaks`: the newest attempt, or while it has not said anything the one before, had
     a START, so an end may be expected.
 
+    `platform_tells_ends`: runtimeDone will come, perhaps only after the next INVOKE. An attempt
+    whose end is not known is then kept until the boundary after that.
+
     `counts` has one entry for each thing that was left out, by reason.
     """
 
@@ -228,6 +231,8 @@ class Lifecycle:
         self.keep_bodies = keep_bodies
         self.counts: dict[str, int] = {}
         self.writer_speaks = False
+        self.platform_tells_ends = False
+        self._overdue: _Attempt | None = None
         self._draw = draw
         self._ordinal = 0
         self._attempt: _Attempt | None = None
@@ -265,7 +270,16 @@ class Lifecycle:
 
     def on_invoke(self, event: InvokeEvent, now_unix_ns: int) -> list[Invocation]:
         """A new attempt begins, which ends the one before. Its record, if it was open."""
-        finished = self._step_boundary(Input.NEXT_INVOKE, now_unix_ns, "")
+        finished = self._end_overdue(now_unix_ns)
+        attempt = self._attempt
+        if (
+            self.platform_tells_ends
+            and attempt is not None
+            and attempt.state in (State.INVOKED, State.RUNNING)
+        ):
+            self._overdue = attempt
+        else:
+            finished += self._step_boundary(attempt, Input.NEXT_INVOKE, now_unix_ns, "")
         self._ordinal += 1
         self._attempt = _Attempt(self._ordinal, event, now_unix_ns)
         early, self._early, self._early_bytes = self._early, deque(), 0
@@ -304,11 +318,24 @@ class Lifecycle:
         elif action is Action.DUPLICATE:
             self._count("duplicate")
 
-    def on_runtime_done(self, event: telemetry.RuntimeDone, now_unix_ns: int) -> None:
-        """The platform says that an attempt is over: its end, where nobody has told it."""
+    def on_runtime_done(self, event: telemetry.RuntimeDone, now_unix_ns: int) -> list[Invocation]:
+        """The platform says that an attempt is over: its end, where nobody has told it.
+
+        The record of one that was kept for just this.
+        """
+        overdue = self._overdue
+        if overdue is not None and event.request_id == overdue.event.request_id:
+            self._overdue = None
+            self._note_runtime_done(overdue, event, now_unix_ns)
+            return self._step_boundary(overdue, Input.SETTLE, now_unix_ns, "")
         attempt = self._attempt
-        if attempt is None or event.request_id != attempt.event.request_id:
-            return
+        if attempt is not None and event.request_id == attempt.event.request_id:
+            self._note_runtime_done(attempt, event, now_unix_ns)
+        return []
+
+    def _note_runtime_done(
+        self, attempt: _Attempt, event: telemetry.RuntimeDone, now_unix_ns: int
+    ) -> None:
         attempt.state, action = TRANSITIONS[attempt.state, Input.RUNTIME_DONE]
         if action is not Action.END:
             return
@@ -322,21 +349,27 @@ class Lifecycle:
         else:
             attempt.end_unix_ns = event.time_unix_ns or now_unix_ns
 
+    def _end_overdue(self, now_unix_ns: int) -> list[Invocation]:
+        overdue, self._overdue = self._overdue, None
+        return self._step_boundary(overdue, Input.NEXT_INVOKE, now_unix_ns, "")
+
     def settle(self, now_unix_ns: int) -> list[Invocation]:
         """The record of an attempt whose end is known, all that it wrote having been read."""
-        return self._step_boundary(Input.SETTLE, now_unix_ns, "")
+        return self._step_boundary(self._attempt, Input.SETTLE, now_unix_ns, "")
 
     def on_shutdown(self, reason: str, now_unix_ns: int) -> list[Invocation]:
         """The end of everything: the open attempt ends for `reason` (lower case)."""
-        finished = self._step_boundary(Input.SHUTDOWN, now_unix_ns, reason)
+        finished = self._end_overdue(now_unix_ns)
+        finished += self._step_boundary(self._attempt, Input.SHUTDOWN, now_unix_ns, reason)
         for _ in self._early:
             self._count("unknown_request")
         self._early.clear()
         self._early_bytes = 0
         return finished
 
-    def _step_boundary(self, boundary: Input, now_unix_ns: int, reason: str) -> list[Invocation]:
-        attempt = self._attempt
+    def _step_boundary(
+        self, attempt: _Attempt | None, boundary: Input, now_unix_ns: int, reason: str
+    ) -> list[Invocation]:
         if attempt is None:
             return []
         attempt.state, action = TRANSITIONS[attempt.state, boundary]

@@ -119,7 +119,7 @@ class Loop:
         for event in self._telemetry.advance(ready):
             # What the function wrote before its end goes before the platform's word.
             self._receive(self._inbox.read_boundary(self._lifecycle.open_request_id))
-            self._lifecycle.on_runtime_done(event, time.time_ns())
+            self._accept(self._lifecycle.on_runtime_done(event, time.time_ns()))
             self._note_progress()
         if self._connection.fileno() in ready:
             response = self._connection.advance()
@@ -145,6 +145,7 @@ class Loop:
     def _on_invoke(self, event: InvokeEvent) -> None:
         self._log.refill()
         now_s, wall_s = time.monotonic(), time.time()
+        self._lifecycle.platform_tells_ends = self._telemetry.subscribed
         self._accept(self._lifecycle.on_invoke(event, time.time_ns()))
         self._look_s = LOOK_FOR_FILES_FIRST_S
         first = self._lifecycle.invoked_count == 1

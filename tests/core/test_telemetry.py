@@ -155,3 +155,32 @@ def test_runtime_done_changes_nothing_that_is_known() -> None:
     core.on_runtime_done(DONE, 9 * SECOND_NS)
     (record,) = core.on_shutdown("spindown", 10 * SECOND_NS)
     assert record.fate is Fate.UNREPORTED
+
+
+def test_runtime_done_may_come_after_the_next_invoke() -> None:
+    """Lambda buffers its events: an attempt without an end is kept for one more boundary."""
+    core = lifecycle()
+    core.platform_tells_ends = True
+    assert core.on_invoke(invoke("r-1"), 1 * SECOND_NS) == []
+    assert core.on_invoke(invoke("r-2"), 2 * SECOND_NS) == []
+    (first,) = core.on_runtime_done(RuntimeDone("r-1", "success", None, None, 10.0), 3 * SECOND_NS)
+    assert (first.request_id, first.ordinal, first.fate) == ("r-1", 1, Fate.RETURNED)
+    assert first.end_unix_ns == 1 * SECOND_NS + 10_000_000
+    assert core.on_invoke(invoke("r-3"), 4 * SECOND_NS) == []
+    (second,) = core.on_invoke(invoke("r-4"), 5 * SECOND_NS)
+    third, fourth = core.on_shutdown("timeout", 6 * SECOND_NS)
+    assert [(one.request_id, one.fate) for one in (second, third, fourth)] == [
+        ("r-2", Fate.UNREPORTED),
+        ("r-3", Fate.UNREPORTED),
+        ("r-4", Fate.TIMED_OUT),
+    ]
+
+
+def test_an_end_that_the_writer_told_is_not_waited_for() -> None:
+    """With a result the record leaves at the next INVOKE, whatever the platform will say."""
+    core = lifecycle()
+    core.platform_tells_ends = True
+    core.on_invoke(invoke(), 1 * SECOND_NS)
+    send(core, [start(), result()])
+    (record,) = core.on_invoke(invoke("r-2"), 2 * SECOND_NS)
+    assert record.fate is Fate.RETURNED
