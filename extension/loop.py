@@ -145,7 +145,7 @@ class Loop:
     def _on_invoke(self, event: InvokeEvent) -> None:
         self._log.refill()
         now_s, wall_s = time.monotonic(), time.time()
-        self._lifecycle.platform_tells_ends = self._telemetry.subscribed
+        self._lifecycle.platform_tells_ends = self._telemetry.hopeful
         self._accept(self._lifecycle.on_invoke(event, time.time_ns()))
         self._look_s = LOOK_FOR_FILES_FIRST_S
         first = self._lifecycle.invoked_count == 1

@@ -55,6 +55,11 @@ class TelemetryListener:
         except (OSError, ApiGoneError) as error:
             self._give_up(str(error))
 
+    @property
+    def hopeful(self) -> bool:
+        """Whether events may come: subscribed, or the answer to that is on its way."""
+        return self._listener is not None
+
     def descriptors(self) -> list[tuple[int, int]]:
         """(descriptor, events) to poll."""
         import select

@@ -212,6 +212,10 @@ class LambdaEnvironment:
         with state.changed:
             return state.changed.wait_for(lambda: state.idle, timeout=timeout_s)
 
+    def wait_for_telemetry(self, timeout_s: float) -> bool:
+        """Whether an extension has subscribed to the Telemetry API within `timeout_s`."""
+        return self._telemetry is not None and self._telemetry.wait(timeout_s)
+
     def shutdown(self, reason: str = "spindown", *, patient: bool = True) -> None:
         """End this generation of processes: SIGTERM, SHUTDOWN, and SIGKILL at the limit.
 

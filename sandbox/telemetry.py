@@ -28,6 +28,11 @@ class Telemetry:
         self._lock = threading.Lock()
         self._held: list[bytes] = []
         self._connection: socket.socket | None = None
+        self._subscribed = threading.Event()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Whether somebody has subscribed within `timeout_s`, and was sent what was held."""
+        return self._subscribed.wait(timeout_s)
 
     def subscribe(self, value: Any) -> None:
         """Connect to where `value`, the request's body, says. Raises SubscriptionError."""
@@ -48,6 +53,7 @@ class Telemetry:
             self._connection = connection
             held, self._held = self._held, []
             self._send(b"".join(held))
+        self._subscribed.set()
 
     def emit(self, kind: str, record: dict[str, Any]) -> None:
         """One event, now."""
@@ -62,6 +68,7 @@ class Telemetry:
 
     def close(self) -> None:
         """The subscriber is gone; what follows is held for the next."""
+        self._subscribed.clear()
         with self._lock:
             if self._connection is not None:
                 self._connection.close()

@@ -25,6 +25,7 @@ class Row:
     """What is shown of one invocation span."""
 
     request_id: str
+    span_id: str
     fate: str
     duration_s: float
     cold_start: bool
@@ -50,6 +51,7 @@ def rows_of(request: Any) -> Iterator[Row]:
         found = {one.key: one.value for one in span.attributes}
         yield Row(
             request_id=_string(found, names.FAAS_INVOCATION_ID),
+            span_id=span.span_id.hex(),
             fate=_string(found, names.FATE),
             duration_s=(span.end_time_unix_nano - span.start_time_unix_nano) / 1e9,
             cold_start=names.FAAS_COLDSTART in found and found[names.FAAS_COLDSTART].bool_value,

@@ -12,7 +12,6 @@ import signal
 import sys
 import tempfile
 import threading
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +77,8 @@ class _Session:
         self._options = options
         self._printer = printer
         self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._seen: Counter[str] = Counter()
+        self._seen: dict[str, set[str]] = {}
+        self._resent = 0
         self._uncaptured = False
         self._ledger_lines: list[str] = []
         self._lock = threading.Lock()
@@ -155,7 +155,12 @@ class _Session:
 
             print(to_json(request), flush=True)
         for row in rows_of(request):
-            self._seen[row.request_id] += 1
+            span_ids = self._seen.setdefault(row.request_id, set())
+            if row.span_id in span_ids:
+                # An export that was cut off was sent again, span ID and all: backends know it.
+                self._resent += 1
+                continue
+            span_ids.add(row.span_id)
             self._uncaptured = self._uncaptured or row.fate == "unreported"
             self._printer.row(row)
 
@@ -168,7 +173,7 @@ class _Session:
             exported = sum(map(_exported, self._ledger_lines))
             return OK_STATUS if exported == invoked else LOST_STATUS
         received = len(self._seen)
-        again = sum(self._seen.values()) - received
+        again = sum(map(len, self._seen.values())) - received
         lost = invoked - received
         if self._uncaptured:
             out(
@@ -177,7 +182,8 @@ class _Session:
             )
         out(
             f"{invoked} invoked, {received} received, {lost} lost"
-            + (f", {again} received more than once" if again else "")
+            + (f", {again} with a second span" if again else "")
+            + (f", {self._resent} sent twice" if self._resent else "")
         )
         return LOST_STATUS if lost or again else OK_STATUS
 

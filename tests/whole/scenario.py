@@ -28,12 +28,15 @@ VARIES = {
 def invocation_spans(requests: list[Any]) -> list[dict[str, Any]]:
     """Every invocation with its children, normalised, in order of start."""
     found: list[tuple[int, dict[str, Any]]] = []
+    seen: set[str] = set()
     for request in requests:
         for resource_spans in to_value(request)["resourceSpans"]:
             resource = _attributes(resource_spans["resource"])
             spans = [span for one in resource_spans["scopeSpans"] for span in one["spans"]]
             for span in spans:
-                if span["kind"] == 2:
+                # On a loaded machine an export may be cut off and sent again, span ID and all.
+                if span["kind"] == 2 and span["spanId"] not in seen:
+                    seen.add(span["spanId"])
                     children = [one for one in spans if one.get("parentSpanId") == span["spanId"]]
                     value = {
                         "resource": resource,
