@@ -43,6 +43,8 @@ from fifo import encoding, messages
 MAX_EARLY_MESSAGES = 256
 MAX_EARLY_BYTES = 1_048_576
 """Messages that wait for their INVOKE: it is on its way over another socket."""
+MAX_EARLY_EVENTS = 16
+"""Ends that came before their INVOKE; the oldest go first."""
 MAX_CHILDREN = 10_000
 MAX_EVENTS = 1_000
 MAX_PARTIALS = 1_000
@@ -233,6 +235,7 @@ class Lifecycle:
         self.writer_speaks = False
         self.platform_tells_ends = False
         self._overdue: _Attempt | None = None
+        self._early_done: deque[telemetry.RuntimeDone] = deque(maxlen=MAX_EARLY_EVENTS)
         self._draw = draw
         self._ordinal = 0
         self._attempt: _Attempt | None = None
@@ -285,6 +288,11 @@ class Lifecycle:
         early, self._early, self._early_bytes = self._early, deque(), 0
         for message, size in early:
             self.on_message(message, size, now_unix_ns)
+        # A function may be over before its INVOKE has been read here.
+        early_done = list(self._early_done)
+        self._early_done.clear()
+        for done in early_done:
+            self.on_runtime_done(done, now_unix_ns)
         return finished
 
     def on_message(self, message: messages.Message, size_bytes: int, now_unix_ns: int) -> None:
@@ -331,6 +339,8 @@ class Lifecycle:
         attempt = self._attempt
         if attempt is not None and event.request_id == attempt.event.request_id:
             self._note_runtime_done(attempt, event, now_unix_ns)
+        elif event.request_id not in self._closed_request_ids:
+            self._early_done.append(event)
         return []
 
     def _note_runtime_done(

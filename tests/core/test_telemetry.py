@@ -144,7 +144,6 @@ def test_runtime_done_ends_what_nobody_else_has(
 def test_runtime_done_changes_nothing_that_is_known() -> None:
     """The writer's result stays, and events for others or for what is over are passed by."""
     core = lifecycle()
-    core.on_runtime_done(DONE, 0)
     core.on_invoke(invoke(), 1 * SECOND_NS)
     send(core, [start(), result()])
     core.on_runtime_done(DONE, 9 * SECOND_NS)
@@ -173,6 +172,21 @@ def test_runtime_done_may_come_after_the_next_invoke() -> None:
         ("r-2", Fate.UNREPORTED),
         ("r-3", Fate.UNREPORTED),
         ("r-4", Fate.TIMED_OUT),
+    ]
+
+
+def test_runtime_done_may_come_before_its_invoke() -> None:
+    """The two come over two sockets: an end that is early waits for its attempt."""
+    core = lifecycle()
+    core.platform_tells_ends = True
+    core.on_invoke(invoke("r-1"), 1 * SECOND_NS)
+    assert core.on_runtime_done(RuntimeDone("r-2", "success", None, None, 1.0), 1) == []
+    core.on_runtime_done(RuntimeDone("r-1", "success", None, None, 1.0), 2 * SECOND_NS)
+    (first,) = core.on_invoke(invoke("r-2"), 3 * SECOND_NS)
+    (second,) = core.settle(4 * SECOND_NS)
+    assert [(one.request_id, one.fate) for one in (first, second)] == [
+        ("r-1", Fate.RETURNED),
+        ("r-2", Fate.RETURNED),
     ]
 
 
