@@ -16,6 +16,8 @@ class TlsSettings:
     ca_file: str | None = None
     cert_file: str | None = None
     key_file: str | None = None
+    insecure: bool = False
+    """For gRPC, and the loader alone: an endpoint that names no scheme is plain text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from extension import otel_environment
+from extension import destination, otel_environment
+from extension.problems import Origin, Place, Problem, SourceError
 from extension.schema import Reading, read_settings
 from extension.settings import Settings
-from extension.yaml_source import MAX_FILE_BYTES, Node, Place, SourceError, read
+from extension.yaml_source import MAX_FILE_BYTES, Node, read
 
 TASK_ROOT = "/var/task"
 """Where Lambda unpacks the function; its own variable is not shown to an extension."""
@@ -23,14 +25,14 @@ class LoadedConfig:
 
     Where `errors` is not empty, `settings` are the defaults without an exporter: everything
     is captured and counted, and nothing is sent anywhere on the strength of half a file.
-    `origins` has key paths with ``file:line:column`` or a variable's name; what is in neither
-    is a default.
+    `origins` has key paths with a place in the file or a variable's name; what is in neither
+    is a default. The errors of the file come in its order, then those of the variables.
     """
 
     settings: Settings
     file: str | None
-    origins: Mapping[str, str]
-    errors: tuple[str, ...]
+    origins: Mapping[str, Origin]
+    errors: tuple[Problem, ...]
 
 
 def default_path() -> str | None:
@@ -59,29 +61,55 @@ def load(
     reading = Reading()
     settings = Settings(exporter=None)
     try:
-        settings = read_settings(_root(file, environ), reading)
+        settings = read_settings(_root(file, environ, reading.problems), reading)
     except SourceError as error:
-        reading.errors.append(str(error))
+        reading.problems.append(error.problem)
     origins = dict(reading.origins)
-    changed, errors = otel_environment.apply(settings, environ, origins)
-    errors = reading.errors + errors
+    settings, of_variables = otel_environment.apply(settings, environ, origins)
+    errors = reading.problems + of_variables
+    if settings.exporter is not None:
+        exporter = destination.with_scheme(settings.exporter)
+        settings = replace(settings, exporter=exporter)
+        errors += destination.problems(exporter, origins)
     if errors:
-        changed = Settings(exporter=None, enabled=changed.enabled, log_level=changed.log_level)
-    return LoadedConfig(changed, file, origins, tuple(errors))
+        settings = Settings(exporter=None, enabled=settings.enabled, log_level=settings.log_level)
+    return LoadedConfig(settings, file, origins, tuple(sorted(errors, key=_order)))
 
 
-def _root(file: str | None, environ: Mapping[str, str]) -> Node:
+def _order(problem: Problem) -> tuple[bool, Origin]:
+    """Places before variables, each in their order."""
+    return not isinstance(problem.where, Place), problem.where
+
+
+def _root(file: str | None, environ: Mapping[str, str], problems: list[Problem]) -> Node:
     if file is None:
         return Node(Place("default", 1, 1), {}, {})
-    try:
-        with open(file, "rb") as stream:
-            data = stream.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise SourceError(f"{file}: cannot be read: {error.strerror}") from error
+    data = _content(file)
     if len(data) > MAX_FILE_BYTES:
-        raise SourceError(f"{file}: over {MAX_FILE_BYTES} bytes")
+        raise _unreadable(file, f"is over {MAX_FILE_BYTES} bytes")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise SourceError(f"{file}: byte {error.start} is not UTF-8") from error
-    return read(text, file, environ)
+        before = data[: error.start]
+        column = len(before) - before.rfind(b"\n")
+        place = Place(file, before.count(b"\n") + 1, column)
+        raise SourceError(Problem(place, "", "is not UTF-8; save the file as UTF-8")) from error
+    return read(text, file, environ, problems)
+
+
+def _content(file: str) -> bytes:
+    try:
+        # A FIFO of that name must not hold up the thread that reads.
+        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as stream:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise _unreadable(file, "is no regular file")
+            return stream.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise _unreadable(file, f"cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise _unreadable(file, f"cannot be read: {error}") from error
+
+
+def _unreadable(file: str, text: str) -> SourceError:
+    return SourceError(Problem(file, "", text))

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from urllib.parse import unquote, urlsplit, urlunsplit
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from exporter.settings import OTLP_GRPC, OTLP_HTTP, ExporterSettings
 from extension.log import LEVELS
-from extension.schema import DEFAULT_GRPC_ENDPOINT, DEFAULT_HTTP_ENDPOINT, endpoint_problem
+from extension.pairs import PairsError, merged_headers, parse_pairs
+from extension.problems import Origin, Problem, is_encodable, shown
+from extension.schema import DEFAULT_GRPC_ENDPOINT, DEFAULT_HTTP_ENDPOINT
 from extension.settings import Settings
 
 TRACES_PATH = "/v1/traces"
@@ -27,12 +30,15 @@ class _Variables:
     """The variables, which of them were used for what, and what is wrong with them."""
 
     environ: Mapping[str, str]
-    origins: dict[str, str]
-    errors: list[str] = field(default_factory=list)
+    origins: dict[str, Origin]
+    problems: list[Problem] = field(default_factory=list)
 
     def get(self, name: str, path: str) -> str | None:
         value = self.environ.get(name)
         if not value:
+            return None
+        if not is_encodable(value):
+            self.wrong(name, path, "is not UTF-8")
             return None
         self.origins[path] = name
         return value
@@ -45,11 +51,24 @@ class _Variables:
                 return variable, value
         return None
 
+    def pairs(self, variable: str, text: str, path: str) -> dict[str, str]:
+        """The pairs in `text`, each name with its own origin."""
+        try:
+            found = parse_pairs(text)
+        except PairsError as error:
+            self.wrong(variable, path, str(error))
+            return {}
+        self.origins.update({f"{path}.{name}": variable for name in found})
+        return found
+
+    def wrong(self, variable: str, path: str, text: str) -> None:
+        self.problems.append(Problem(variable, path, text))
+
 
 def apply(
-    settings: Settings, environ: Mapping[str, str], origins: dict[str, str]
-) -> tuple[Settings, list[str]]:
-    """`settings` as the environment changes them; and the errors, each naming its variable."""
+    settings: Settings, environ: Mapping[str, str], origins: dict[str, Origin]
+) -> tuple[Settings, list[Problem]]:
+    """`settings` as the environment changes them; and what is wrong with its variables."""
     variables = _Variables(environ, origins)
     exporter = settings.exporter
     if exporter is not None:
@@ -57,14 +76,16 @@ def apply(
     attributes = dict(settings.resource_attributes)
     text = variables.get("OTEL_RESOURCE_ATTRIBUTES", "resource.attributes")
     if text is not None:
-        attributes.update(_pairs(text, "OTEL_RESOURCE_ATTRIBUTES", variables))
+        attributes.update(variables.pairs("OTEL_RESOURCE_ATTRIBUTES", text, "resource.attributes"))
     service_name = variables.get("OTEL_SERVICE_NAME", "service.name") or settings.service_name
-    level = variables.get("SPANPIPE_LOG_LEVEL", "log_level")
-    if level is not None and level.lower() not in LEVELS:
-        variables.errors.append(
-            f"SPANPIPE_LOG_LEVEL: is {level!r}, must be one of {', '.join(LEVELS)}"
+    level = (variables.get("SPANPIPE_LOG_LEVEL", "log_level") or settings.log_level).lower()
+    if level not in LEVELS:
+        variables.wrong(
+            "SPANPIPE_LOG_LEVEL",
+            "log_level",
+            f"is {shown(level)!r}, must be one of {', '.join(LEVELS)}",
         )
-        level = None
+        level = settings.log_level
     disabled = (variables.get("OTEL_SDK_DISABLED", "enabled") or "").lower() == "true"
     changed = replace(
         settings,
@@ -72,9 +93,9 @@ def apply(
         service_name=service_name,
         resource_attributes=attributes,
         enabled=settings.enabled and not disabled,
-        log_level=level.lower() if level else settings.log_level,
+        log_level=level,
     )
-    return changed, variables.errors
+    return changed, variables.problems
 
 
 def _exporter(exporter: ExporterSettings, variables: _Variables) -> ExporterSettings:
@@ -83,25 +104,19 @@ def _exporter(exporter: ExporterSettings, variables: _Variables) -> ExporterSett
     path = f"exporter.{exporter.protocol}"
     found = variables.exporter("HEADERS", f"{path}.headers")
     if found is not None:
-        exporter = replace(
-            exporter, headers={**exporter.headers, **_pairs(found[1], found[0], variables)}
-        )
+        headers = variables.pairs(*found, f"{path}.headers")
+        exporter = replace(exporter, headers=merged_headers(exporter.headers, headers))
     found = variables.exporter("COMPRESSION", f"{path}.compression")
     if found is not None:
         if found[1] in ("gzip", "none"):
             exporter = replace(exporter, compression=found[1])
         else:
-            variables.errors.append(f"{found[0]}: is {found[1]!r}, must be one of gzip, none")
+            text = f"is {shown(found[1])!r}, must be one of gzip, none"
+            variables.wrong(found[0], f"{path}.compression", text)
     found = variables.exporter("TIMEOUT", f"{path}.timeout")
     if found is not None:
-        text = found[1].strip()
-        if text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_TIMEOUT_MS:
-            exporter = replace(exporter, timeout_ms=int(text))
-        else:
-            variables.errors.append(
-                f"{found[0]}: is {found[1]!r}, must be milliseconds from 1 to {MAX_TIMEOUT_MS}"
-            )
-    tls = exporter.tls
+        exporter = _with_timeout(exporter, variables, *found)
+    files: dict[str, Any] = {}
     for name, attribute in (
         ("CERTIFICATE", "ca_file"),
         ("CLIENT_CERTIFICATE", "cert_file"),
@@ -109,61 +124,70 @@ def _exporter(exporter: ExporterSettings, variables: _Variables) -> ExporterSett
     ):
         found = variables.exporter(name, f"{path}.tls.{attribute}")
         if found is not None:
-            tls = replace(tls, **{attribute: found[1]})
-    return replace(exporter, tls=tls)
+            files[attribute] = found[1]
+    return replace(exporter, tls=replace(exporter.tls, **files))
 
 
 def _with_protocol(exporter: ExporterSettings, variables: _Variables) -> ExporterSettings:
-    found = variables.exporter("PROTOCOL", "exporter.protocol")
+    found = variables.exporter("PROTOCOL", "exporter")
     if found is None:
         return exporter
     protocol = _PROTOCOLS.get(found[1].strip())
     if protocol is None:
-        variables.errors.append(
-            f"{found[0]}: is {found[1]!r}, must be one of {', '.join(_PROTOCOLS)}"
-        )
+        text = f"is {shown(found[1])!r}, must be one of {', '.join(_PROTOCOLS)}"
+        variables.wrong(found[0], "exporter", text)
         return exporter
     if protocol == exporter.protocol:
         return exporter
     # The file's endpoint is the other protocol's: its port and path would not fit.
+    old, new = f"exporter.{exporter.protocol}.", f"exporter.{protocol}."
+    for path in [path for path in variables.origins if path.startswith(old)]:
+        origin = variables.origins.pop(path)
+        if path != f"{old}endpoint":
+            variables.origins[new + path.removeprefix(old)] = origin
     endpoint = DEFAULT_GRPC_ENDPOINT if protocol == OTLP_GRPC else DEFAULT_HTTP_ENDPOINT
     return replace(exporter, protocol=protocol, endpoint=endpoint)
 
 
 def _with_endpoint(exporter: ExporterSettings, variables: _Variables) -> ExporterSettings:
     path = f"exporter.{exporter.protocol}.endpoint"
+    grpc = exporter.protocol == OTLP_GRPC
+    found = variables.exporter("INSECURE", f"exporter.{exporter.protocol}.tls.insecure")
+    if grpc and found is not None:
+        plain = found[1].lower() == "true"
+        exporter = replace(exporter, tls=replace(exporter.tls, insecure=plain))
     found = variables.exporter("ENDPOINT", path)
     if found is None:
         return exporter
-    variable, endpoint = found[0], found[1].strip()
-    grpc = exporter.protocol == OTLP_GRPC
-    if grpc and "://" not in endpoint:
-        insecure = variables.exporter("INSECURE", f"{path}.insecure")
-        plain = insecure is not None and insecure[1].lower() == "true"
-        endpoint = f"{'http' if plain else 'https'}://{endpoint}"
-    problem = endpoint_problem(endpoint)
-    if problem:
-        variables.errors.append(f"{variable}: {problem}")
-        return exporter
+    endpoint = found[1].strip()
     if not grpc:
-        parts = urlsplit(endpoint)
-        if variable == f"{_PREFIX}ENDPOINT":
-            endpoint = urlunsplit(parts._replace(path=parts.path.rstrip("/") + TRACES_PATH))
-        elif not parts.path:
-            endpoint = urlunsplit(parts._replace(path="/"))
+        endpoint = _for_traces(endpoint, is_base=found[0] == f"{_PREFIX}ENDPOINT")
     return replace(exporter, endpoint=endpoint)
 
 
-def _pairs(text: str, variable: str, variables: _Variables) -> dict[str, str]:
-    """``key=value,key2=value2``, URL-encoded (the specification's W3C Baggage form)."""
-    found: dict[str, str] = {}
-    for index, part in enumerate(text.split(",")):
-        if not part.strip():
-            continue
-        name, equals, value = part.partition("=")
-        if not equals or not name.strip():
-            # The value may be a secret: it is not repeated.
-            variables.errors.append(f"{variable}: entry {index + 1} is not key=value")
-            continue
-        found[unquote(name.strip())] = unquote(value.strip())
-    return found
+def _for_traces(endpoint: str, *, is_base: bool) -> str:
+    """The URL to post to: a base gets the path of traces, another at least a slash."""
+    try:
+        parts = urlsplit(endpoint)
+    except ValueError:
+        return endpoint  # `extension.destination` says what is wrong with it
+    if is_base:
+        return urlunsplit(parts._replace(path=parts.path.rstrip("/") + TRACES_PATH))
+    return endpoint if parts.path else urlunsplit(parts._replace(path="/"))
+
+
+def _with_timeout(
+    exporter: ExporterSettings, variables: _Variables, variable: str, text: str
+) -> ExporterSettings:
+    digits = text.strip()
+    # Six digits are enough, and Python refuses to read thousands.
+    if digits.isascii() and digits.isdigit() and len(digits) <= 6:
+        timeout_ms = int(digits)
+        if 1 <= timeout_ms <= MAX_TIMEOUT_MS:
+            return replace(exporter, timeout_ms=timeout_ms)
+    variables.wrong(
+        variable,
+        f"exporter.{exporter.protocol}.timeout",
+        f"is {shown(text)!r}, must be milliseconds from 1 to {MAX_TIMEOUT_MS}",
+    )
+    return exporter

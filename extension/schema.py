@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 from exporter.settings import OTLP_GRPC, OTLP_HTTP, ExporterSettings, TlsSettings
 from extension.log import LEVELS
+from extension.pairs import PairsError, parse_pairs
+from extension.problems import Origin, Problem, shown
 from extension.settings import (
     FLUSH_AUTO,
     FLUSH_END,
@@ -23,19 +24,25 @@ DEFAULT_HTTP_ENDPOINT = "http://localhost:4318/v1/traces"
 DEFAULT_GRPC_ENDPOINT = "http://localhost:4317"
 MAX_BODY_BYTES = 6 * 1024 * 1024
 
+MAX_INT = 2**63
+"""OTLP's integers are signed and have 64 bits."""
+
 ResourceValue = str | bool | int | float
+_ATTRIBUTE_TYPES: dict[str, type] = {"bool": bool, "int": int, "double": float}
+"""OpenTelemetry's names; texts apart."""
 
 
 @dataclass(slots=True)
 class Reading:
-    """Errors so far, and where each value that was given stands."""
+    """Problems so far, where each value that was given stands, and every key there is."""
 
-    errors: list[str] = field(default_factory=list)
-    origins: dict[str, str] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    origins: dict[str, Origin] = field(default_factory=dict)
+    known: set[str] = field(default_factory=set)
 
     def wrong(self, node: Node, path: str, text: str) -> None:
-        """Note an error at `node`, whose key is `path`."""
-        self.errors.append(f"{node.place}: {path}: {text}")
+        """Note a problem at `node`, whose key is `path`."""
+        self.problems.append(Problem(node.place, path, text))
 
 
 class Section:
@@ -60,17 +67,22 @@ class Section:
 
     def node(self, key: str) -> Node | None:
         """The value of `key`, None where it is not given or empty."""
-        self._known.append(key)
+        self._take(key)
         node = self._items.get(key)
         if node is None or node.value is None:
             return None
-        self._reading.origins[self.path(key)] = str(node.place)
+        self._reading.origins[self.path(key)] = node.place
         return node
 
     def section(self, key: str) -> Section:
         """The mapping under `key`."""
-        self._known.append(key)
+        self._take(key)
         return Section(self._items.get(key), self.path(key), self._reading)
+
+    def wrong_key(self, key: str, text: str) -> None:
+        """Note a problem at `key`, which is written."""
+        node = self._items[key]
+        self._wrong(node, key, text)
 
     def has(self, key: str) -> bool:
         """Whether `key` is written, even with nothing after it."""
@@ -86,7 +98,7 @@ class Section:
             self._wrong(node, key, f"must be a whole number from {low} to {high}, not {node.kind}")
             return default
         if not low <= value <= high:
-            self._wrong(node, key, f"is {value}, must be from {low} to {high}")
+            self._wrong(node, key, f"is {shown(node.written)}, must be from {low} to {high}")
             return default
         return value
 
@@ -116,33 +128,63 @@ class Section:
         if node is None:
             return default
         if not isinstance(node.value, str) or node.value not in choices:
-            shown = f"is {node.value!r}" if not isinstance(node.value, list | dict) else node.kind
-            self._wrong(node, key, f"{shown}, must be one of {', '.join(choices)}")
+            scalar = not isinstance(node.value, list | dict)
+            what = f"is {shown(node.written)!r}" if scalar else f"is {node.kind}"
+            self._wrong(node, key, f"{what}, must be one of {', '.join(choices)}")
             return default
         return node.value
 
-    def pairs(self, key: str, value_of: Callable[[Section], object]) -> dict[str, object]:
-        """A list of ``{name: …, value: …}``, as OpenTelemetry's configuration writes pairs."""
+    def pairs(
+        self, key: str, value_of: Callable[[Section], object], *, has_case: bool = True
+    ) -> dict[str, object]:
+        """Pairs as OpenTelemetry's configuration writes them, and their short form.
+
+        A list of ``{name: …, value: …}`` under `key`, over the text ``name=value,…`` under
+        `key` with ``_list``. An entry whose value is empty is left out, as OpenTelemetry says.
+        Without `has_case`, names that differ in case alone are one.
+        """
+        found = self._short_pairs(f"{key}_list", self.path(key))
         node = self.node(key)
         if node is None:
-            return {}
+            return found
         if not isinstance(node.value, list):
             self._wrong(node, key, f"must be a list of name and value, not {node.kind}")
-            return {}
-        found: dict[str, object] = {}
+            return found
+        listed: dict[str, object] = {}
+        seen: set[str] = set()
         for index, item in enumerate(node.value):
-            entry = Section(item, f"{self.path(key)}[{index}]", self._reading)
+            path = f"{self.path(key)}[{index}]"
+            entry = Section(item, path, self._reading)
             name = entry.text("name", None)
             value = value_of(entry)
             entry.finish()
-            if name is None or value is None:
+            if name is None or not entry.has("value"):
                 if isinstance(item.value, dict):
-                    self._reading.wrong(item, f"{self.path(key)}[{index}]", "needs name and value")
+                    self._reading.wrong(item, path, "needs name and value")
                 continue
-            if name in found:
-                self._reading.wrong(item, f"{self.path(key)}[{index}]", f"{name} stands twice")
-            found[name] = value
-        return found
+            same = name if has_case else name.lower()
+            if same in seen:
+                self._reading.wrong(item, path, f"{shown(name)} stands twice")
+            seen.add(same)
+            if value is not None:
+                listed[name] = value
+                self._reading.origins[f"{self.path(key)}.{name}"] = item.place
+        if has_case:
+            return {**found, **listed}
+        return {**{k: v for k, v in found.items() if k.lower() not in seen}, **listed}
+
+    def _short_pairs(self, key: str, path: str) -> dict[str, object]:
+        node = self.node(key)
+        text = self.text(key, None)
+        if node is None or text is None:
+            return {}
+        try:
+            found = parse_pairs(text)
+        except PairsError as error:
+            self._wrong(node, key, str(error))
+            return {}
+        self._reading.origins.update({f"{path}.{name}": node.place for name in found})
+        return dict(found)
 
     def finish(self) -> None:
         """Every key that nobody took is an error."""
@@ -152,14 +194,20 @@ class Section:
                 continue
             close = difflib.get_close_matches(key, self._known, n=1)
             hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(self._known)}"
-            self._reading.errors.append(f"{places[key]}: {self.path(key)}: unknown key; {hint}")
+            path = self.path(shown(key))
+            self._reading.problems.append(Problem(places[key], path, f"unknown key; {hint}"))
+
+    def _take(self, key: str) -> None:
+        if key not in self._known:
+            self._known.append(key)
+            self._reading.known.add(self.path(key))
 
     def _wrong(self, node: Node, key: str, text: str) -> None:
         self._reading.wrong(node, self.path(key), text)
 
 
 def read_settings(root: Node, reading: Reading) -> Settings:
-    """The settings in `root`; where `reading.errors` is not empty they are not to be used."""
+    """The settings in `root`; where `reading.problems` is not empty they are not to be used."""
     top = Section(root, "", reading)
     exporter = _exporter(top.section("exporter"), reading)
     resource = top.section("resource")
@@ -196,37 +244,27 @@ def read_settings(root: Node, reading: Reading) -> Settings:
 def _exporter(section: Section, reading: Reading) -> ExporterSettings:
     grpc = section.has(OTLP_GRPC)
     if grpc and section.has(OTLP_HTTP):
-        node = section.node(OTLP_GRPC)
-        where = f"{node.place}: " if node is not None else ""
-        reading.errors.append(f"{where}exporter: {OTLP_HTTP} and {OTLP_GRPC} exclude each other")
-    protocol = OTLP_GRPC if grpc else OTLP_HTTP
-    chosen = section.section(protocol)
+        section.wrong_key(OTLP_GRPC, f"{OTLP_HTTP} and {OTLP_GRPC} exclude each other; keep one")
     # Both names are known, whichever is chosen.
-    section.section(OTLP_HTTP)
-    section.section(OTLP_GRPC)
+    http_section = section.section(OTLP_HTTP)
+    grpc_section = section.section(OTLP_GRPC)
     section.finish()
-    endpoint_node = chosen.node("endpoint")
+    chosen = grpc_section if grpc else http_section
     default = DEFAULT_GRPC_ENDPOINT if grpc else DEFAULT_HTTP_ENDPOINT
     endpoint = chosen.text("endpoint", default) or default
-    problem = endpoint_problem(endpoint)
-    if problem and endpoint_node is not None:
-        reading.wrong(endpoint_node, chosen.path("endpoint"), problem)
+    headers = chosen.pairs("headers", lambda entry: entry.text("value", None), has_case=False)
     tls = chosen.section("tls")
     settings = ExporterSettings(
-        protocol=protocol,
+        protocol=OTLP_GRPC if grpc else OTLP_HTTP,
         endpoint=endpoint,
-        headers={
-            name: str(value)
-            for name, value in chosen.pairs(
-                "headers", lambda entry: entry.text("value", None)
-            ).items()
-        },
+        headers={name: str(value) for name, value in headers.items()},
         compression=chosen.choice("compression", "gzip", ("gzip", "none")),
         timeout_ms=chosen.integer("timeout", 10_000, 1, 60_000),
         tls=TlsSettings(
             ca_file=tls.text("ca_file", None),
             cert_file=tls.text("cert_file", None),
             key_file=tls.text("key_file", None),
+            insecure=grpc and _insecure(tls, endpoint, reading),
         ),
     )
     tls.finish()
@@ -234,21 +272,33 @@ def _exporter(section: Section, reading: Reading) -> ExporterSettings:
     return settings
 
 
+def _insecure(tls: Section, endpoint: str, reading: Reading) -> bool:
+    node = tls.node("insecure")
+    insecure = tls.boolean("insecure", False)
+    if insecure and node is not None and "://" in endpoint:
+        text = "counts only for an endpoint without http:// or https://; leave it out"
+        reading.wrong(node, tls.path("insecure"), text)
+    return insecure
+
+
 def _resource_value(entry: Section) -> object:
     node = entry.node("value")
-    if node is None or isinstance(node.value, list | dict):
+    kind = entry.choice("type", "", ("string", *_ATTRIBUTE_TYPES))
+    if node is None:
         return None
-    return node.value
-
-
-def endpoint_problem(endpoint: str) -> str | None:
-    """What is wrong with an endpoint; None where nothing is."""
-    try:
-        parts = urlsplit(endpoint)
-        port = parts.port
-    except ValueError:
-        return "is no URL with a valid port"
-    del port
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        return "must be a URL that begins with http:// or https:// and names a host"
-    return None
+    value = node.value
+    problem = None
+    if isinstance(value, list | dict):
+        problem = f"must be a text, a number, true or false, not {node.kind}"
+    elif kind == "string":
+        value = node.text
+    elif kind == "double" and type(value) is int:
+        value = float(value)
+    elif kind and type(value) is not _ATTRIBUTE_TYPES[kind]:
+        problem = f"is {node.kind}, but its type is {kind}"
+    elif type(value) is int and not -MAX_INT <= value < MAX_INT:
+        problem = "is over 64 bits; in quotes it is a text"
+    if problem is not None:
+        entry.wrong_key("value", problem)
+        return None
+    return value

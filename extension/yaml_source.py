@@ -1,7 +1,6 @@
-"""YAML with the place of every value, and OpenTelemetry's substitution of variables.
+"""YAML with the place of every value; scalars by YAML 1.2's core schema, variables replaced.
 
-Substitution follows OpenTelemetry's declarative configuration, "Environment variable
-substitution", save that a variable which is unset and has no default is an error.
+PyYAML parses and composes; it resolves no types, since it knows those of YAML 1.1 alone.
 """
 
 from __future__ import annotations
@@ -9,8 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import yaml
+
+from extension.problems import Place, Problem, SourceError, is_encodable, shown
+from extension.substitution import SubstitutionError, substitute
 
 MAX_FILE_BYTES = 262_144
 MAX_DEPTH = 32
@@ -18,7 +21,6 @@ MAX_NODES = 10_000
 
 Scalar = str | bool | int | float | None
 
-_VARIABLE = re.compile(r"\$(?:\$|\{(?:env:)?([A-Za-z_][A-Za-z0-9_]*)(?::-([^\n}]*))?\})")
 _BOOLEANS = {
     "true": True,
     "True": True,
@@ -28,24 +30,16 @@ _BOOLEANS = {
     "FALSE": False,
 }
 _NULLS = ("", "~", "null", "Null", "NULL")
-_INTEGER = re.compile(r"[-+]?[0-9]+")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+# Forty digits are more than any range allows, and fewer than Python refuses to read.
+_INTEGER = re.compile(r"[-+]?[0-9]{1,40}")
+_BASED_INTEGER = re.compile(r"0x[0-9a-fA-F]{1,32}|0o[0-7]{1,40}")
+_FLOAT = re.compile(
+    r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
+    r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
+)
 
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a value stands: file, and line and column from 1."""
-
-    file: str
-    line: int
-    column: int
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}"
-
-
-class SourceError(Exception):
-    """The file cannot be read as YAML; the message says where."""
+_UNTAGGED = "untagged"
+_TEXT_TAG = "tag:yaml.org,2002:str"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +50,9 @@ class Node:
     value: Scalar | list[Node] | dict[str, Node]
     key_places: Mapping[str, Place] | None = None
     text: str = ""
-    """A scalar as it is written: a key of digits is still a key."""
+    """A scalar before its type is read: a key of digits is still a key."""
+    written: str = ""
+    """As it stands in the file: what a variable holds may be a secret, and is not shown."""
 
     @property
     def kind(self) -> str:
@@ -71,71 +67,102 @@ class Node:
         return names[type(self.value)]
 
 
-def read(text: str, file: str, environ: Mapping[str, str]) -> Node:
-    """The document in `text`. Raises SourceError."""
+class _Loader(yaml.SafeLoader):
+    """Leaves every type open, so that what has a tag is what the user tagged."""
+
+    def resolve(self, kind: type[yaml.Node], value: object, implicit: object) -> str:
+        return _UNTAGGED
+
+
+def read(text: str, file: str, environ: Mapping[str, str], problems: list[Problem]) -> Node:
+    """The document in `text`; what is wrong with single values goes to `problems`.
+
+    A value with a problem is as if it were empty. Raises SourceError where nothing more can
+    be read.
+    """
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        place = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else file
-        raise SourceError(f"{place}: not YAML: {error.problem or error.context}") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise SourceError(f"{file}: not YAML: {' '.join(str(error).split())}") from error
+        place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file, 1, 1)
+        raise _not_yaml(place, error.problem or error.context or "") from error
+    except yaml.reader.ReaderError as error:
+        before = text[: error.position]
+        place = Place(file, before.count("\n") + 1, len(before) - before.rfind("\n"))
+        raise _not_yaml(place, f"the character {chr(error.character)!a}") from error
+    except RecursionError as error:
+        raise _not_yaml(Place(file, 1, 1), "nested too deep") from error
+    except Exception as error:  # PyYAML lets more out: chr() of an escape, int() of a version
+        raise _not_yaml(Place(file, 1, 1), str(error)) from error
     if root is None:
         return Node(Place(file, 1, 1), {}, {})
-    return _Reader(file, environ).node(root, 0)
+    return _Reader(file, environ, problems).node(root, "", 0)
+
+
+def _not_yaml(place: Place, reason: str) -> SourceError:
+    return SourceError(Problem(place, "", f"not YAML: {shown(reason, 200)}"))
 
 
 class _Reader:
-    def __init__(self, file: str, environ: Mapping[str, str]) -> None:
+    def __init__(self, file: str, environ: Mapping[str, str], problems: list[Problem]) -> None:
         self._file = file
         self._environ = environ
+        self._problems = problems
         self._nodes = 0
 
-    def node(self, node: yaml.Node, depth: int) -> Node:
+    def node(self, node: Any, path: str, depth: int) -> Node:
         place = self._place(node)
         self._nodes += 1
         # An alias that holds aliases grows without end.
         if depth > MAX_DEPTH or self._nodes > MAX_NODES:
-            raise SourceError(f"{place}: nested too deep or too many values")
+            text = f"nested deeper than {MAX_DEPTH}, or more than {MAX_NODES} values"
+            raise SourceError(Problem(place, "", text))
+        tagged_text = isinstance(node, yaml.ScalarNode) and node.tag == _TEXT_TAG
+        if node.tag != _UNTAGGED and not tagged_text:
+            self._wrong(place, path, f"the tag {shown(str(node.tag))} is not known; leave it out")
+            return Node(place, None)
         if isinstance(node, yaml.MappingNode):
-            return self._mapping(node, place, depth)
+            return self._mapping(node, place, path, depth)
         if isinstance(node, yaml.SequenceNode):
-            return Node(place, [self.node(item, depth + 1) for item in node.value])
-        text = self._substitute(str(node.value), place)
-        quoted = isinstance(node, yaml.ScalarNode) and node.style in ("'", '"', "|", ">")
-        return Node(place, text if quoted else _plain(text), text=text)
+            items = [
+                self.node(item, f"{path}[{index}]", depth + 1)
+                for index, item in enumerate(node.value)
+            ]
+            return Node(place, items)
+        return self._scalar(node, place, path, typed=not tagged_text and not node.style)
 
-    def _mapping(self, node: yaml.MappingNode, place: Place, depth: int) -> Node:
+    def _mapping(self, node: yaml.MappingNode, place: Place, path: str, depth: int) -> Node:
         items: dict[str, Node] = {}
         places: dict[str, Place] = {}
         for key_node, value_node in node.value:
             key_place = self._place(key_node)
-            if not isinstance(key_node, yaml.ScalarNode):
-                raise SourceError(f"{key_place}: a key must be a text")
+            if not isinstance(key_node, yaml.ScalarNode) or not is_encodable(key_node.value):
+                self._wrong(key_place, path, "a key must be a text")
+                continue
             key = key_node.value
+            key_path = f"{path}.{shown(key)}" if path else shown(key)
             if key in items:
-                raise SourceError(f"{key_place}: {key} stands twice, first at {places[key]}")
-            items[key] = self.node(value_node, depth + 1)
+                first = places[key]
+                self._wrong(key_place, key_path, f"stands twice, first in line {first.line}")
+                continue
+            items[key] = self.node(value_node, key_path, depth + 1)
             places[key] = key_place
         return Node(place, items, places)
 
-    def _substitute(self, text: str, place: Place) -> str:
-        def replace(match: re.Match[str]) -> str:
-            name, default = match.group(1), match.group(2)
-            if name is None:
-                return "$"
-            value = self._environ.get(name) or default
-            if value is None:
-                raise SourceError(
-                    f"{place}: the environment variable {name} is not set; set it, or write "
-                    f"${{{name}:-a default}}"
-                )
-            return value
+    def _scalar(self, node: yaml.ScalarNode, place: Place, path: str, *, typed: bool) -> Node:
+        written = str(node.value)
+        try:
+            text = substitute(written, self._environ)
+        except SubstitutionError as error:
+            self._wrong(place, path, str(error))
+            return Node(place, None)
+        if not is_encodable(text):
+            self._wrong(place, path, "holds what is no Unicode character")
+            return Node(place, None)
+        return Node(place, _plain(text) if typed else text, text=text, written=written)
 
-        if "${" in text and not _VARIABLE.search(text):
-            raise SourceError(f"{place}: {text!r} is no valid substitution; $$ is a dollar sign")
-        return _VARIABLE.sub(replace, text)
+    def _wrong(self, place: Place, path: str, text: str) -> None:
+        self._problems.append(Problem(place, path, text))
 
     def _place(self, node: yaml.Node) -> Place:
         return Place(self._file, node.start_mark.line + 1, node.start_mark.column + 1)
@@ -147,8 +174,10 @@ def _plain(text: str) -> Scalar:
         return None
     if text in _BOOLEANS:
         return _BOOLEANS[text]
-    if _INTEGER.fullmatch(text) and len(text) < 20:
+    if _INTEGER.fullmatch(text):
         return int(text)
+    if _BASED_INTEGER.fullmatch(text):
+        return int(text, 0)
     if _FLOAT.fullmatch(text):
-        return float(text)
+        return float(text.replace(".", "", 1) if text[-1] in "fFnN" else text)
     return text

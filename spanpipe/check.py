@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from exporter.delivery import open_sender
 from exporter.outcome import Verdict, shown_endpoint
 from exporter.settings import ExporterSettings
 from extension.config import LoadedConfig, load
+from extension.problems import shown
 from extension.settings import Settings
 
 OK_STATUS = 0
@@ -64,11 +66,16 @@ def _send(settings: Settings) -> int:
 def _rows(config: LoadedConfig) -> list[tuple[str, str, str]]:
     """(key path, value, origin) of every setting."""
     settings = config.settings
+    attributes = dict(settings.resource_attributes)
+    named = "resource.attributes.service.name"
+    of_attributes = attributes.pop("service.name", None)
     values: dict[str, object] = {}
     if settings.exporter is not None:
         values.update(_exporter_values(settings.exporter))
-    values["service.name"] = settings.service_name or "(the function's name)"
-    values["resource.attributes"] = _pairs(dict(settings.resource_attributes))
+    if settings.service_name or of_attributes is None:
+        named = "service.name"
+    values[named] = settings.service_name or of_attributes or "(the function's name)"
+    values.update(_pairs("resource.attributes", attributes))
     flush = settings.flush
     for name in ("mode", "hold_ms", "max_age_ms", "max_spans", "max_bytes"):
         values[f"flush.{name}"] = getattr(flush, name)
@@ -77,7 +84,8 @@ def _rows(config: LoadedConfig) -> list[tuple[str, str, str]]:
     values["log_level"] = settings.log_level
     values["enabled"] = settings.enabled
     return [
-        (path, _shown(value), config.origins.get(path, "default")) for path, value in values.items()
+        (path, _shown(value), str(config.origins.get(path, "default")))
+        for path, value in values.items()
     ]
 
 
@@ -86,7 +94,7 @@ def _exporter_values(exporter: ExporterSettings) -> dict[str, object]:
     endpoint = shown_endpoint(exporter.endpoint)
     return {
         f"{path}.endpoint": endpoint if endpoint == exporter.endpoint else f"{endpoint} {MASKED}",
-        f"{path}.headers": _pairs(dict.fromkeys(exporter.headers, MASKED)),
+        **_pairs(f"{path}.headers", dict.fromkeys(exporter.headers, MASKED)),
         f"{path}.compression": exporter.compression,
         f"{path}.timeout": f"{exporter.timeout_ms} ms",
         f"{path}.tls.ca_file": exporter.tls.ca_file,
@@ -95,8 +103,9 @@ def _exporter_values(exporter: ExporterSettings) -> dict[str, object]:
     }
 
 
-def _pairs(values: dict[str, Any]) -> str:
-    return ", ".join(f"{name}={_shown(value)}" for name, value in values.items()) or "none"
+def _pairs(path: str, values: Mapping[str, object]) -> dict[str, object]:
+    """Each with its own path, since each has its own origin."""
+    return {f"{path}.{name}": value for name, value in values.items()} or {path: None}
 
 
 def _shown(value: object) -> str:
@@ -104,4 +113,4 @@ def _shown(value: object) -> str:
         return "none"
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value)
+    return shown(str(value), 200)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,25 +13,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.settings import OTLP_GRPC, OTLP_HTTP, ExporterSettings, TlsSettings
-from extension.config import default_path, find, load
-from extension.schema import Reading, read_settings
+from extension.config import LoadedConfig, default_path, find, load
 from extension.settings import CaptureSettings, FlushSettings, Settings
-from extension.yaml_source import SourceError, read
 
 HTTP = ExporterSettings(OTLP_HTTP, "http://localhost:4318/v1/traces")
 DEFAULT = Settings(exporter=HTTP)
 
 
-def parse(text: str, **environ: str) -> tuple[Settings, list[str]]:
-    reading = Reading()
-    return read_settings(read(text, "f", environ), reading), reading.errors
+def parse(text: str = "", **environ: str) -> tuple[Settings, tuple[str, ...]]:
+    """The settings of a file `f` that holds `text`, and its errors."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/f"
+        Path(path).write_text(text, encoding="utf-8")
+        config = load(environ, path)
+    return config.settings, tuple(str(error).replace(path, "f") for error in config.errors)
 
 
 def test_the_shipped_file_says_the_defaults() -> None:
     """Every key in config.yaml has the value that it would have without the file."""
     config = load({})
     assert (config.settings, config.errors, config.file) == (DEFAULT, (), default_path())
-    assert parse("") == (DEFAULT, [])
+    assert parse("") == (DEFAULT, ())
 
 
 def test_the_package_carries_the_file_at_the_top() -> None:
@@ -37,7 +42,7 @@ def test_the_package_carries_the_file_at_the_top() -> None:
     assert (root / "extension" / "config.yaml").samefile(root / "config.yaml")
 
 
-def test_every_key_is_read() -> None:
+def test_every_key_is_read(tmp_path: Path) -> None:
     """A file that changes everything, compared whole."""
     text = """
 exporter:
@@ -48,16 +53,21 @@ exporter:
       - {name: other, value: "${VALUE}"}
     compression: none
     timeout: 2500
-    tls: {ca_file: ca, cert_file: cert, key_file: key}
+    tls: {ca_file: FOLDER/ca, cert_file: FOLDER/cert, key_file: FOLDER/key}
 resource:
   attributes:
     - {name: team, value: shop}
     - {name: number, value: 7}
     - {name: quoted, value: "7"}
+    - {name: typed, value: 7, type: double}
+    - {name: tagged, value: !!str 7}
 flush: {mode: end, hold_ms: 1, max_age_ms: 2, max_spans: 3, max_bytes: 4096}
 capture: {response: false, max_body_bytes: 9}
 log_level: debug
 """
+    for name in ("ca", "cert", "key"):
+        (tmp_path / name).write_text("")
+    text = text.replace("FOLDER", str(tmp_path))
     assert parse(text, VALUE="t$1") == (
         Settings(
             exporter=ExporterSettings(
@@ -66,14 +76,20 @@ log_level: debug
                 {"api-key": "12345", "other": "t$1"},
                 "none",
                 2500,
-                TlsSettings("ca", "cert", "key"),
+                TlsSettings(f"{tmp_path}/ca", f"{tmp_path}/cert", f"{tmp_path}/key"),
             ),
-            resource_attributes={"team": "shop", "number": 7, "quoted": "7"},
+            resource_attributes={
+                "team": "shop",
+                "number": 7,
+                "quoted": "7",
+                "typed": 7.0,
+                "tagged": "7",
+            },
             flush=FlushSettings("end", 1, 2, 3, 4096),
             capture=CaptureSettings(False, 9),
             log_level="debug",
         ),
-        [],
+        (),
     )
 
 
@@ -104,49 +120,107 @@ log_level: debug
         ),
         (
             "exporter: {otlp_http: {}, otlp_grpc: {timeout: 5}}",
-            "f:1:38: exporter: otlp_http and otlp_grpc exclude each other",
+            "f:1:38: exporter.otlp_grpc: otlp_http and otlp_grpc exclude each other; keep one",
         ),
         (
             "exporter: {otlp_http: {headers: [{name: a}]}}",
             "f:1:34: exporter.otlp_http.headers[0]: needs name and value",
         ),
         (
+            "exporter: {otlp_http: {headers: [{name: A, value: 1}, {name: a, value: 2}]}}",
+            "f:1:55: exporter.otlp_http.headers[1]: a stands twice",
+        ),
+        (
+            'exporter: {otlp_http: {headers: [{name: "a b", value: 1}]}}',
+            "f:1:34: exporter.otlp_http.headers.a b: is no header's name: letters, digits and - "
+            "for most",
+        ),
+        (
+            'exporter: {otlp_http: {headers: [{name: a, value: "${SECRET}\\n"}]}}',
+            "f:1:34: exporter.otlp_http.headers.a: its value must be printable ASCII without a "
+            "line break or outer spaces",
+        ),
+        (
+            "exporter: {otlp_grpc: {headers: [{name: a-bin, value: 1}]}}",
+            "f:1:34: exporter.otlp_grpc.headers.a-bin: is no name that gRPC can carry: letters, "
+            "digits, - _ .",
+        ),
+        (
+            "exporter: {otlp_grpc: {endpoint: http://c:4317/v1/traces}}",
+            "f:1:34: exporter.otlp_grpc.endpoint: for gRPC is scheme, host and port alone; with "
+            "a path it is for otlp_http",
+        ),
+        (
+            "exporter: {otlp_http: {tls: {cert_file: c}}}",
+            "f:1:41: exporter.otlp_http.tls.cert_file: needs key_file too",
+        ),
+        (
+            "exporter: {otlp_http: {endpoint: https://c, tls: {ca_file: /nowhere/ca}}}",
+            "f:1:60: exporter.otlp_http.tls.ca_file: cannot be read: No such file or directory",
+        ),
+        (
+            "exporter: {otlp_grpc: {endpoint: http://c, tls: {insecure: true}}}",
+            "f:1:60: exporter.otlp_grpc.tls.insecure: counts only for an endpoint without "
+            "http:// or https://; leave it out",
+        ),
+        (
             "resource: {attributes: [{name: a, value: 1}, {name: a, value: 2}]}",
             "f:1:46: resource.attributes[1]: a stands twice",
         ),
-    ],
-)
-def test_each_error_names_place_key_and_what_to_do(text: str, error: str) -> None:
-    """One sentence, compared whole."""
-    assert parse(text)[1] == [error]
-
-
-@pytest.mark.parametrize(
-    ("text", "error"),
-    [
-        ("a: [", "f:1:5: not YAML: expected the node content, but found '<stream end>'"),
-        ("flush: {}\nflush: {}", "f:2:1: flush stands twice, first at f:1:1"),
-        ("? [1]\n: 2", "f:1:3: a key must be a text"),
+        (
+            "resource: {attributes: [{name: a, value: 9223372036854775808}]}",
+            "f:1:42: resource.attributes[0].value: is over 64 bits; in quotes it is a text",
+        ),
+        (
+            "resource: {attributes: [{name: a, value: x, type: int}]}",
+            "f:1:42: resource.attributes[0].value: is a text, but its type is int",
+        ),
+        (
+            "log_level: ${SECRET}",
+            "f:1:12: log_level: is '${SECRET}', must be one of debug, info, warning, error",
+        ),
+        (
+            "flush:\n  hold_ms: ${NUMBER}",
+            "f:2:12: flush.hold_ms: is ${NUMBER}, must be from 0 to 2000",
+        ),
         (
             "log_level: ${NOPE}",
-            "f:1:12: the environment variable NOPE is not set; set it, or write ${NOPE:-a default}",
+            "f:1:12: log_level: the environment variable NOPE is not set; set it, or write "
+            "${NOPE:-a default}",
         ),
-        ("log_level: ${9}", "f:1:12: '${9}' is no valid substitution; $$ is a dollar sign"),
-        ("[" * 40 + "]" * 40, "f:1:34: nested too deep or too many values"),
+        (
+            "log_level: ${9}",
+            "f:1:12: log_level: ${9} is no valid substitution; write ${NAME}, "
+            "${NAME:-a default}, or $$ for a dollar sign",
+        ),
+        ("log_level: !info info", "f:1:12: log_level: the tag !info is not known; leave it out"),
+        ("flush: {}\nflush: {}", "f:2:1: flush: stands twice, first in line 1"),
+        ("? [1]\n: 2", "f:1:3: a key must be a text"),
+        ("a: [", "f:1:5: not YAML: expected the node content, but found '<stream end>'"),
+        ('a: "\\UFFFFFFFF"', "f:1:1: not YAML: Python int too large to convert to C int"),
+        ("[" * 40 + "]" * 40, "f:1:34: nested deeper than 32, or more than 10000 values"),
         (
             "a: &a [1,1,1,1,1,1,1,1,1]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\n"
             "c: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\n"
             "e: [*d,*d,*d,*d,*d,*d,*d,*d,*d]",
-            "f:1:12: nested too deep or too many values",
+            "f:1:12: nested deeper than 32, or more than 10000 values",
         ),
     ],
 )
-def test_what_is_no_document_is_one_error(text: str, error: str) -> None:
-    """Syntax, duplicates, unset variables and bombs, each with its place."""
-    with pytest.raises(SourceError) as caught:
-        read(text, "f", {})
-    assert str(caught.value).startswith(error.rsplit(":", 1)[0])
-    assert str(caught.value) == error or "too many" in error
+def test_each_error_names_place_key_and_what_to_do(text: str, error: str) -> None:
+    """One sentence, compared whole; what a variable holds is never in it."""
+    environ = {"SECRET": "s3cret", "NUMBER": "987654"}
+    assert parse(text, **environ) == (Settings(exporter=None), (error,))
+
+
+def test_every_error_of_a_file_and_of_the_variables_is_told() -> None:
+    """In the file's order, then the variables'."""
+    errors = parse("log_level: ${NOPE}\nflush: {mode: x}", OTEL_EXPORTER_OTLP_TIMEOUT="soon")[1]
+    assert [error.split(": ")[:2] for error in errors] == [
+        ["f:1:12", "log_level"],
+        ["f:2:15", "flush.mode"],
+        ["OTEL_EXPORTER_OTLP_TIMEOUT", "is 'soon', must be milliseconds from 1 to 60000"],
+    ]
 
 
 @pytest.mark.parametrize(
@@ -156,36 +230,50 @@ def test_what_is_no_document_is_one_error(text: str, error: str) -> None:
         ("${env:A}", "one"),
         ("x${A}y", "xoney"),
         ("${EMPTY:-two}", "two"),
+        ("${NOPE:-two}", "two"),
         ("${NOPE:-}", None),
+        ("${EMPTY}", None),
+        ("a ${EMPTY} b", "a  b"),
+        ("${A}${A}", "oneone"),
+        ("$${A}", "${A}"),
+        ("$$${A}", "$one"),
+        ("$$$${A}", "$${A}"),
         ("$$A $${A}", "$A ${A}"),
+        ("$${NOPE:-${A}}", "${NOPE:-one}"),
+        ("a $$ b", "a $ b"),
+        ("a $ b", "a $ b"),
+        ("${RECURSIVE}", "${A}"),
         ("${NUMBER}", 7),
         ('"${NUMBER}"', "7"),
+        ("${BOOL}", True),
+        ("${HEX}", 0xBEEF),
+        ("${LINES}", "a\nkey: b"),
         ("$A", "$A"),
     ],
 )
 def test_variables_are_substituted_as_opentelemetry_says(text: str, value: Any) -> None:
-    """Before the type is read, so that a number stays one and a quoted one a text."""
-    environ = {"A": "one", "EMPTY": "", "NUMBER": "7"}
-    root = read(f"key: {text}", "f", environ)
-    assert isinstance(root.value, dict)
-    assert root.value["key"].value == value
+    """The specification's table: before the type is read, once, and never into structure."""
+    environ = {
+        "A": "one",
+        "EMPTY": "",
+        "NUMBER": "7",
+        "BOOL": "true",
+        "HEX": "0xbeef",
+        "RECURSIVE": "${A}",
+        "LINES": "a\nkey: b",
+    }
+    document = f"resource:\n  attributes:\n    - name: key\n      value: {text}\n"
+    settings, errors = parse(document, **environ)
+    assert errors == ()
+    assert settings.resource_attributes.get("key") == value
 
 
 @given(st.one_of(st.text(max_size=200), st.binary(max_size=200).map(lambda b: b.decode("latin-1"))))
 @settings(max_examples=300, deadline=None)
-def test_random_text_raises_the_one_error_or_none(text: str) -> None:
-    """A file of anything is an error with a place, never a traceback."""
-    try:
-        parse(text)
-    except SourceError:
-        pass
-
-
-def from_environment(text: str = "", **environ: str) -> tuple[Settings, tuple[str, ...]]:
-    from extension.otel_environment import apply
-
-    changed, errors = apply(parse(text)[0], environ, {})
-    return changed, tuple(errors)
+def test_random_text_is_errors_with_places(text: str) -> None:
+    """A file of anything is settings or errors that begin with its name, never a traceback."""
+    errors = parse(text.encode("utf-8", "replace").decode())[1]
+    assert [error[:1] for error in errors] == ["f"] * len(errors)
 
 
 GRPC = ExporterSettings(OTLP_GRPC, "http://localhost:4317")
@@ -193,8 +281,6 @@ PREFIX = "OTEL_EXPORTER_OTLP_"
 
 
 def replaced(exporter: ExporterSettings, **changes: Any) -> Settings:
-    from dataclasses import replace
-
     return replace(DEFAULT, exporter=replace(exporter, **changes))
 
 
@@ -228,6 +314,10 @@ def replaced(exporter: ExporterSettings, **changes: Any) -> Settings:
             {f"{PREFIX}HEADERS": "api-key=a%20b, x = 1"},
             replaced(HTTP, headers={"api-key": "a b", "x": "1"}),
         ),
+        (
+            {f"{PREFIX}PROTOCOL": "grpc", f"{PREFIX}ENDPOINT": "http://c:4317/"},
+            replaced(GRPC, endpoint="http://c:4317/"),
+        ),
         ({f"{PREFIX}COMPRESSION": "none"}, replaced(HTTP, compression="none")),
         ({f"{PREFIX}TIMEOUT": "250"}, replaced(HTTP, timeout_ms=250)),
         (
@@ -252,7 +342,7 @@ def test_opentelemetrys_variables_are_read_as_it_says(
     environ: dict[str, str], expected: Settings
 ) -> None:
     """Each variable, the one for traces first, empty as unset; whole settings compared."""
-    assert from_environment(**environ) == (expected, ())
+    assert parse(**environ) == (expected, ())
 
 
 @pytest.mark.parametrize(
@@ -266,7 +356,7 @@ def test_opentelemetrys_variables_are_read_as_it_says(
             {f"{PREFIX}TIMEOUT": "soon"},
             f"{PREFIX}TIMEOUT: is 'soon', must be milliseconds from 1 to 60000",
         ),
-        ({f"{PREFIX}HEADERS": "secret"}, f"{PREFIX}HEADERS: entry 1 is not key=value"),
+        ({f"{PREFIX}HEADERS": "secret"}, f"{PREFIX}HEADERS: entry 1 is not name=value"),
         (
             {f"{PREFIX}ENDPOINT": "nowhere"},
             f"{PREFIX}ENDPOINT: must be a URL that begins with http:// or https:// and names a "
@@ -280,7 +370,7 @@ def test_opentelemetrys_variables_are_read_as_it_says(
 )
 def test_a_bad_variable_is_named(environ: dict[str, str], error: str) -> None:
     """Name, value where it is no secret, and what it must be."""
-    assert from_environment(**environ)[1] == (error,)
+    assert parse(**environ)[1] == (error,)
 
 
 def test_the_file_is_found_in_its_order(tmp_path: Path) -> None:
@@ -292,12 +382,19 @@ def test_the_file_is_found_in_its_order(tmp_path: Path) -> None:
     assert find({"SPANPIPE_CONFIG": "other"}, root) == "other"
 
 
+def told(config: LoadedConfig) -> list[str]:
+    return [str(error) for error in config.errors]
+
+
 def test_a_broken_file_captures_and_exports_nothing(tmp_path: Path) -> None:
     """The defaults, no exporter, and the reason; a file that is not there is told too."""
     path = tmp_path / "f.yaml"
     path.write_bytes(b"log_level: \xff")
     config = load({}, str(path))
     assert config.settings == Settings(exporter=None)
-    assert config.errors == (f"{path}: byte 11 is not UTF-8",)
+    assert told(config) == [f"{path}:1:12: is not UTF-8; save the file as UTF-8"]
     gone = load({}, str(tmp_path / "gone.yaml"))
-    assert gone.errors == (f"{tmp_path}/gone.yaml: cannot be read: No such file or directory",)
+    assert told(gone) == [f"{tmp_path}/gone.yaml: cannot be read: No such file or directory"]
+    os.mkfifo(tmp_path / "fifo")
+    fifo = load({}, str(tmp_path / "fifo"))
+    assert told(fifo) == [f"{tmp_path}/fifo: is no regular file"]

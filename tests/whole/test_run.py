@@ -206,7 +206,7 @@ def test_check_prints_values_and_origins_with_secrets_masked(app: Path) -> None:
         "********",
         "spanpipe.yaml:3:15",
     ]
-    assert rows["exporter.otlp_http.headers"] == ["api-key=********", "spanpipe.yaml:5:7"]
+    assert rows["exporter.otlp_http.headers.api-key"] == ["********", "spanpipe.yaml:5:9"]
     assert rows["flush.mode"] == ["end", "spanpipe.yaml:6:15"]
     assert rows["flush.hold_ms"] == ["200", "default"]
     assert rows["service.name"] == ["mine", "OTEL_SERVICE_NAME"]

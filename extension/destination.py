@@ -1,0 +1,94 @@
+"""Whether an exporter's settings can work: endpoint, headers and TLS, file and variables joined.
+
+Checked once, after everything that may set them: what is wrong here would otherwise fail every
+export. Each problem is told at the file's place or the variable that the value came from.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+from exporter.settings import OTLP_GRPC, ExporterSettings
+from extension.problems import Origin, Problem, shown
+
+_HTTP_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""RFC 9110, section 5.6.2: a token."""
+_GRPC_NAME = re.compile(r"(?!grpc-)[0-9a-z_.-]+(?<!-bin)")
+"""gRPC over HTTP/2, "Requests": other names are reserved or hold bytes."""
+_HEADER_VALUE = re.compile(r"(?! )[ -~]*(?<! )")
+"""What both carry: printable ASCII."""
+
+MAX_PORT = 65_535
+
+
+def with_scheme(exporter: ExporterSettings) -> ExporterSettings:
+    """A gRPC endpoint may be ``host:port``: then it is TLS unless `insecure` is set."""
+    if exporter.protocol == OTLP_GRPC and "://" not in exporter.endpoint:
+        scheme = "http" if exporter.tls.insecure else "https"
+        exporter = replace(exporter, endpoint=f"{scheme}://{exporter.endpoint}")
+    # It has had its effect: an endpoint always names its scheme from here on.
+    return replace(exporter, tls=replace(exporter.tls, insecure=False))
+
+
+def problems(exporter: ExporterSettings, origins: Mapping[str, Origin]) -> list[Problem]:
+    """What is wrong with `exporter`; reads the files that TLS names."""
+    root = f"exporter.{exporter.protocol}"
+    found = [
+        (f"{root}.endpoint", endpoint_problem(exporter.endpoint, exporter.protocol)),
+        *((f"{root}.{path}", text) for path, text in _header_problems(exporter)),
+        *((f"{root}.tls.{path}", text) for path, text in _tls_problems(exporter)),
+    ]
+    return [
+        Problem(origins.get(path, "default"), shown(path), text) for path, text in found if text
+    ]
+
+
+def endpoint_problem(endpoint: str, protocol: str) -> str | None:
+    """What is wrong with an endpoint, which is not repeated: it may hold credentials."""
+    if not endpoint.isascii() or not endpoint.isprintable() or " " in endpoint:
+        return "holds a space or a character that a URL cannot hold"
+    try:
+        parts = urlsplit(endpoint)
+        port = parts.port
+    except ValueError:
+        return "is no URL with a valid port"
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return "must be a URL that begins with http:// or https:// and names a host"
+    if port == 0:
+        return f"has port 0, must be from 1 to {MAX_PORT}"
+    if protocol == OTLP_GRPC and (parts.path.strip("/") or parts.query or "@" in parts.netloc):
+        return "for gRPC is scheme, host and port alone; with a path it is for otlp_http"
+    return None
+
+
+def _header_problems(exporter: ExporterSettings) -> Iterator[tuple[str, str]]:
+    for name, value in exporter.headers.items():
+        path = f"headers.{name}"
+        if exporter.protocol == OTLP_GRPC:
+            if not _GRPC_NAME.fullmatch(name.lower()):
+                yield path, "is no name that gRPC can carry: letters, digits, - _ ."
+        elif not _HTTP_NAME.fullmatch(name):
+            yield path, "is no header's name: letters, digits and - for most"
+        if not _HEADER_VALUE.fullmatch(value):
+            yield path, "its value must be printable ASCII without a line break or outer spaces"
+
+
+def _tls_problems(exporter: ExporterSettings) -> Iterator[tuple[str, str]]:
+    tls = exporter.tls
+    if tls.cert_file and not tls.key_file:
+        yield "cert_file", "needs key_file too"
+    if tls.key_file and not tls.cert_file:
+        yield "key_file", "needs cert_file too"
+    if not exporter.endpoint.startswith("https://"):
+        return  # nothing reads them
+    for name in ("ca_file", "cert_file", "key_file"):
+        path = getattr(tls, name)
+        try:
+            if path:
+                with open(path, "rb") as stream:
+                    stream.read(1)
+        except (OSError, ValueError) as error:
+            yield name, f"cannot be read: {getattr(error, 'strerror', None) or error}"
