@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from extension.lifecycle import TRANSITIONS, Action, State
+from extension.transitions import TRANSITIONS, Action, State
 
 PAGE = Path(__file__).resolve().parents[1] / "ARCHITECTURE.md"
 BEGIN = "<!-- lifecycle: drawn by `make diagram` -->\n"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 AttributeValue = str | bool | int | float | Sequence[str]
 
@@ -20,6 +20,9 @@ class Fate(enum.Enum):
     RAISED = "raised"
     TIMED_OUT = "timed_out"
     CRASHED = "crashed"
+    OUT_OF_MEMORY = "out_of_memory"
+    INIT_FAILED = "init_failed"
+    """It never reached the handler: import or init raised, exited or took too long."""
     UNREPORTED = "unreported"
     """It was invoked and over, and nobody said how: a function without a writer."""
 
@@ -77,6 +80,21 @@ class ChildSpan:
 
 
 @dataclass(frozen=True, slots=True)
+class Report:
+    """What Lambda reports when everything about an invocation is over; None: not told.
+
+    Source: Telemetry API schema, ``platform.report``, ``metrics``.
+    """
+
+    billed_duration_ms: float | None = None
+    duration_ms: float | None = None
+    init_duration_ms: float | None = None
+    restore_duration_ms: float | None = None
+    memory_used_mb: int | None = None
+    memory_size_mb: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Environment:
     """The execution environment; every span's resource comes from it.
 
@@ -97,8 +115,10 @@ class Invocation:
     """One INVOKE delivery, finished. Times are Unix epoch nanoseconds.
 
     `ordinal` counts INVOKE deliveries in this extension process from 1: with the request
-    ID it is the key, because a retry brings the same request ID again.
+    ID it is the key, because a retry brings the same request ID again. `request_id` is empty
+    where init failed and nobody told for which request.
     `trace_id` is 16 bytes, `span_id` 8: the writer's from START, else drawn here.
+    `failure` is why it failed; `exception`, where the handler raised one, its details.
     """
 
     ordinal: int
@@ -113,9 +133,52 @@ class Invocation:
     deadline_unix_ms: int
     cold_start: bool | None = None
     """None where nobody said: no START came and it was not this environment's first."""
+    initialization_type: str | None = None
+    """How its environment was initialised, ``on-demand`` for one; of its first alone."""
+    proactive_init: bool = False
+    """It was the first, in an environment that Lambda had initialised before any request."""
     xray_header: str | None = None
+    tenant_id: str | None = None
+    durable_execution_arn: str | None = None
     failure: Failure | None = None
+    exception: Failure | None = None
     result: Payload | None = None
+    produced_bytes: int | None = None
+    report: Report | None = None
     partials: tuple[Partial, ...] = ()
     events: tuple[Event, ...] = ()
     children: tuple[ChildSpan, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Supplement:
+    """What the platform told of an invocation whose record was out already.
+
+    `trace_id` and `span_id` are the invocation's, `span_id` empty where there was none, but an
+    init that failed. `time_unix_ns` is when it was told, `report_span_id` drawn for a span that
+    carries the report.
+    """
+
+    trace_id: bytes
+    span_id: bytes
+    environment: Environment
+    time_unix_ns: int
+    produced_bytes: int | None = None
+    report: Report | None = None
+    report_span_id: bytes = b""
+    children: tuple[ChildSpan, ...] = ()
+
+
+Record = Invocation | Supplement
+
+
+def merged(invocation: Invocation, late: Supplement) -> Invocation:
+    """`invocation` with what came after it."""
+    return replace(
+        invocation,
+        produced_bytes=(
+            invocation.produced_bytes if late.produced_bytes is None else late.produced_bytes
+        ),
+        report=late.report or invocation.report,
+        children=invocation.children + late.children,
+    )

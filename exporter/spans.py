@@ -1,8 +1,8 @@
 """Finished invocations to OpenTelemetry spans: a pure conversion.
 
 One `Invocation` gives one SERVER span and an INTERNAL span for each of its children, all in
-one trace. Source: OpenTelemetry semantic conventions 1.44, "FaaS spans", "AWS Lambda" and
-"Exceptions on spans".
+one trace; a `Supplement` the children that came behind. Source: OpenTelemetry semantic
+conventions 1.44, "FaaS spans", "AWS Lambda" and "Exceptions on spans".
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from opentelemetry.sdk.trace import Event as SdkEvent
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.sdk.version import __version__ as sdk_version
-from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from exporter import attributes as names
+from exporter import xray
 from exporter.record import (
     AttributeValue,
     ChildSpan,
@@ -29,6 +30,9 @@ from exporter.record import (
     Invocation,
     Partial,
     Payload,
+    Record,
+    Report,
+    Supplement,
 )
 
 Attributes = dict[str, AttributeValue]
@@ -43,6 +47,8 @@ _UNSET = Status(StatusCode.UNSET)
 FATE_ERROR_TYPES: Mapping[Fate, str] = {
     Fate.TIMED_OUT: "Sandbox.Timedout",
     Fate.CRASHED: "Runtime.ExitError",
+    Fate.OUT_OF_MEMORY: "Runtime.OutOfMemory",
+    Fate.INIT_FAILED: "Runtime.ExitError",
     Fate.RAISED: "Unknown",
 }
 """``error.type`` where the record brings no failure of its own."""
@@ -76,11 +82,14 @@ class SpanBuilder:
         self._version = spanpipe_version()
         self._scope = InstrumentationScope("spanpipe", self._version)
 
-    def spans(self, invocations: Sequence[Invocation]) -> list[ReadableSpan]:
-        """The spans of `invocations`, each invocation's own span before its children's."""
+    def spans(self, records: Sequence[Record]) -> list[ReadableSpan]:
+        """The spans of `records`, each invocation's own span before its children's."""
         built: list[ReadableSpan] = []
-        for invocation in invocations:
-            self._add_spans(invocation, built)
+        for record in records:
+            if isinstance(record, Invocation):
+                self._add_spans(record, built)
+            else:
+                self._add_late_spans(record, built)
         return built
 
     def resource(self, environment: Environment) -> Resource:
@@ -139,6 +148,7 @@ class SpanBuilder:
                 resource=resource,
                 attributes=_invocation_attributes(invocation),
                 events=_invocation_events(invocation, own),
+                links=_links(invocation),
                 kind=SpanKind.SERVER,
                 status=_status(invocation),
                 start_time=invocation.start_unix_ns,
@@ -151,13 +161,27 @@ class SpanBuilder:
             if child.parent_span_id is not None and child.parent_span_id in child_ids:
                 parent = _context(invocation.trace_id, child.parent_span_id)
             events = [_event(event) for event in of_child.get(child.span_id, ())]
-            built.append(self._child(invocation, child, parent, resource, events))
+            built.append(self._child(invocation.trace_id, child, parent, resource, events))
+
+    def _add_late_spans(self, late: Supplement, built: list[ReadableSpan]) -> None:
+        """The platform's spans of an invocation that left before them; the report as one too."""
+        parent = _context(late.trace_id, late.span_id) if late.span_id else None
+        resource = self.resource(late.environment)
+        children = list(late.children)
+        if late.report is not None and late.report_span_id:
+            attributes = _report_attributes(late.report)
+            moment_ns = late.time_unix_ns
+            children.append(
+                ChildSpan(late.report_span_id, None, "report", moment_ns, moment_ns, attributes)
+            )
+        for child in children:
+            built.append(self._child(late.trace_id, child, parent, resource, []))
 
     def _child(
         self,
-        invocation: Invocation,
+        trace_id: bytes,
         child: ChildSpan,
-        parent: SpanContext,
+        parent: SpanContext | None,
         resource: Resource,
         events: list[SdkEvent],
     ) -> ReadableSpan:
@@ -169,7 +193,7 @@ class SpanBuilder:
             status = Status(StatusCode.ERROR, child.failure.message or None)
         return ReadableSpan(
             name=child.name,
-            context=_context(invocation.trace_id, child.span_id),
+            context=_context(trace_id, child.span_id),
             parent=parent,
             resource=resource,
             attributes=attributes,
@@ -197,11 +221,9 @@ def _context(trace_id: bytes, span_id: bytes) -> SpanContext:
 
 
 def _invocation_attributes(invocation: Invocation) -> Attributes:
-    found: Attributes = {
-        names.FAAS_INVOCATION_ID: invocation.request_id,
-        names.FAAS_TRIGGER: "other",
-        names.FATE: invocation.fate.value,
-    }
+    found: Attributes = {names.FAAS_TRIGGER: "other", names.FATE: invocation.fate.value}
+    if invocation.request_id:
+        found[names.FAAS_INVOCATION_ID] = invocation.request_id
     arn = invocation.invoked_function_arn
     if arn:
         found[names.AWS_LAMBDA_INVOKED_ARN] = arn
@@ -214,9 +236,42 @@ def _invocation_attributes(invocation: Invocation) -> Attributes:
     error_type = _error_type(invocation)
     if error_type:
         found[names.ERROR_TYPE] = error_type
+    if invocation.initialization_type:
+        found[names.INIT_TYPE] = invocation.initialization_type
+    if invocation.proactive_init:
+        found[names.INIT_PROACTIVE] = True
+    if invocation.tenant_id:
+        found[names.TENANT_ID] = invocation.tenant_id
+    if invocation.durable_execution_arn:
+        found[names.DURABLE_EXECUTION_ARN] = invocation.durable_execution_arn
     if invocation.result is not None:
         found.update(_result_attributes(invocation.result))
+    if invocation.produced_bytes is not None:
+        found[names.PRODUCED_BYTES] = invocation.produced_bytes
+    if invocation.report is not None:
+        found.update(_report_attributes(invocation.report))
     return found
+
+
+def _report_attributes(report: Report) -> Attributes:
+    told = {
+        names.BILLED_DURATION_MS: report.billed_duration_ms,
+        names.DURATION_MS: report.duration_ms,
+        names.INIT_DURATION_MS: report.init_duration_ms,
+        names.RESTORE_DURATION_MS: report.restore_duration_ms,
+        names.MEMORY_USED_BYTES: _bytes(report.memory_used_mb),
+        names.MEMORY_SIZE_BYTES: _bytes(report.memory_size_mb),
+    }
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _bytes(megabytes: int | None) -> int | None:
+    return None if megabytes is None else megabytes * _BYTES_PER_MB
+
+
+def _links(invocation: Invocation) -> list[Link]:
+    found = xray.link(invocation.xray_header)
+    return [] if found is None else [found]
 
 
 def resource_id(invoked_arn: str, function_version: str) -> str:
@@ -266,9 +321,8 @@ def _body_text(payload: Payload) -> str:
 def _invocation_events(invocation: Invocation, own: Sequence[Event]) -> list[SdkEvent]:
     events = [_event(event) for event in own]
     events += [_partial(index, one) for index, one in enumerate(invocation.partials)]
-    failure = invocation.failure
-    if failure is not None and invocation.fate is Fate.RAISED:
-        events.append(_exception(failure, invocation.end_unix_ns))
+    if invocation.exception is not None:
+        events.append(_exception(invocation.exception, invocation.end_unix_ns))
     return events
 
 

@@ -6,6 +6,13 @@ https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html
 EXTENSION_NAME = "spanpipe"
 BASE_PATH = "/2020-01-01/extension"
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MANAGED_INSTANCES = "lambda-managed-instances"
+"""Of AWS_LAMBDA_INITIALIZATION_TYPE."""
+
 IDENTIFIER_HEADER = "lambda-extension-identifier"
 
 INVOKE = "INVOKE"
@@ -19,14 +26,20 @@ def _request(method: str, path: str, host: str, headers: str, body: bytes) -> by
     return head.encode("latin-1") + body
 
 
-def register(host: str) -> bytes:
-    """``POST /register`` for INVOKE and SHUTDOWN, asking for the account ID as well."""
+def is_managed(environ: "Mapping[str, str]") -> bool:
+    """Whether this is a Managed Instance, which refuses subscriptions to INVOKE."""
+    return environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == MANAGED_INSTANCES
+
+
+def register(host: str, *, managed: bool) -> bytes:
+    """``POST /register`` for what there is to hear of, asking for the account ID as well."""
     headers = (
         f"Lambda-Extension-Name: {EXTENSION_NAME}\r\n"
         "Lambda-Extension-Accept-Feature: accountId\r\n"
         "Content-Type: application/json\r\n"
     )
-    body = f'{{"events":["{INVOKE}","{SHUTDOWN}"]}}'.encode()
+    events = f'"{SHUTDOWN}"' if managed else f'"{INVOKE}","{SHUTDOWN}"'
+    body = f'{{"events":[{events}]}}'.encode()
     return _request("POST", f"{BASE_PATH}/register", host, headers, body)
 
 

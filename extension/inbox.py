@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from fifo import messages, overflow, parsing, pipes, wire
 from fifo.errors import ProtocolError
@@ -46,14 +46,15 @@ class Inbox:
         """What the FIFO holds now, and no more: a busy writer cannot keep us here."""
         return self._receive(settle=False)
 
-    def read_boundary(self, request_id: str | None) -> list[Received]:
+    def read_boundary(self, request_ids: Iterable[str]) -> list[Received]:
         """All that was written before this moment: FIFO, then files.
 
-        `request_id` is the open invocation's, whose file of the plain form may be there.
+        `request_ids` are the open invocations', whose files of the plain form may be there.
         """
         received = self._receive(settle=True)
-        if request_id is not None and messages.valid_request_id(request_id):
-            received += self._payload_file(request_id)
+        for request_id in request_ids:
+            if messages.valid_request_id(request_id):
+                received += self._payload_file(request_id)
         return received + self._files_without_frame()
 
     def gaps(self) -> dict[str, int]:

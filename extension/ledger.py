@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from exporter.record import Invocation
+from exporter.record import Invocation, Record, Supplement, merged
 
 MAX_WAITING = 2_048
 MAX_WAITING_BYTES = 16 * 1024 * 1024
@@ -17,12 +17,14 @@ _DETAIL_BYTES = 256
 """What a record and each of its details take in memory beside their bodies, roughly."""
 
 
-def weight_bytes(invocation: Invocation) -> int:
-    """About what `invocation` takes in memory and, within a factor, on the wire."""
-    details = len(invocation.children) + len(invocation.events) + len(invocation.partials)
-    bodies = sum(len(partial.payload.body) for partial in invocation.partials)
-    if invocation.result is not None:
-        bodies += len(invocation.result.body)
+def weight_bytes(record: Record) -> int:
+    """About what `record` takes in memory and, within a factor, on the wire."""
+    details, bodies = len(record.children), 0
+    if isinstance(record, Invocation):
+        details += len(record.events) + len(record.partials)
+        bodies = sum(len(partial.payload.body) for partial in record.partials)
+        if record.result is not None:
+            bodies += len(record.result.body)
     return _RECORD_BYTES + details * _DETAIL_BYTES + bodies
 
 
@@ -31,7 +33,8 @@ class Ledger:
     """Counts of invocations. `dropped` and `noted` have an entry for each reason.
 
     `noted` are things that happened to messages rather than to whole invocations: they are
-    told beside the sum and are no part of it.
+    told beside the sum and are no part of it. So is what the platform told of an invocation
+    after its record had left.
     """
 
     accepted: int = 0
@@ -72,8 +75,15 @@ def _reasons(counts: dict[str, int]) -> str:
     return ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items()))
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    record: Record
+    size_bytes: int
+    wall_s: float
+
+
 class Backlog:
-    """Finished invocations that have not been delivered, oldest first, bounded.
+    """Finished records that have not been delivered, oldest first, bounded.
 
     Whatever enters or leaves is told to the ledger here and nowhere else. Times are seconds
     of a wall clock: a batch ages while the environment is frozen too.
@@ -81,82 +91,116 @@ class Backlog:
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
-        self._waiting: deque[tuple[Invocation, int, float]] = deque()
+        self._waiting: deque[_Entry] = deque()
         self._waiting_bytes = 0
-        self._lent: list[tuple[Invocation, int, float]] = []
+        self._lent: list[_Entry] = []
+        self._held_count = 0
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     @property
     def waiting_bytes(self) -> int:
-        """Of the invocations that wait; those being exported are not among them."""
+        """Of the records that wait; those being exported are not among them."""
         return self._waiting_bytes
+
+    @property
+    def lent_count(self) -> int:
+        """Invocations that are being exported."""
+        return sum(isinstance(entry.record, Invocation) for entry in self._lent)
+
+    @property
+    def is_lent(self) -> bool:
+        """Whether anything is being exported."""
+        return bool(self._lent)
 
     def oldest_age_s(self, wall_s: float) -> float:
         """How long the oldest has waited, 0.0 where none waits."""
-        return max(0.0, wall_s - self._waiting[0][2]) if self._waiting else 0.0
+        return max(0.0, wall_s - self._waiting[0].wall_s) if self._waiting else 0.0
 
-    def accept(self, invocation: Invocation, wall_s: float) -> None:
-        """A finished invocation enters."""
-        self.ledger.accepted += 1
-        self._push((invocation, weight_bytes(invocation), wall_s))
+    def accept(self, record: Record, wall_s: float) -> None:
+        """A finished record enters; what belongs to an invocation that still waits joins it."""
+        if isinstance(record, Invocation):
+            self.ledger.accepted += 1
+            self._held_count += 1
+        elif self._join(record):
+            return
+        self._waiting.append(_Entry(record, weight_bytes(record), wall_s))
+        self._waiting_bytes += self._waiting[-1].size_bytes
+        self._enforce()
 
-    def lend(self, max_count: int, max_bytes: int) -> list[Invocation]:
+    def lend(self, max_count: int, max_bytes: int) -> list[Record]:
         """The oldest, for one export: at least one, within the bounds. They stay ours."""
         size = 0
         while self._waiting and len(self._lent) < max_count:
             entry = self._waiting[0]
-            if self._lent and size + entry[1] > max_bytes:
+            if self._lent and size + entry.size_bytes > max_bytes:
                 break
-            size += entry[1]
+            size += entry.size_bytes
             self._lent.append(self._waiting.popleft())
         self._waiting_bytes -= size
         self._tell()
-        return [invocation for invocation, _, _ in self._lent]
+        return [entry.record for entry in self._lent]
 
     def delivered(self, *, uncertain: bool = False) -> None:
         """What was lent has arrived; `uncertain`: by a second try, so perhaps twice."""
         if uncertain:
-            self.ledger.uncertain += len(self._lent)
-        self.ledger.exported += len(self._lent)
-        self._lent.clear()
-        self._tell()
+            self.ledger.uncertain += self.lent_count
+        self.ledger.exported += self.lent_count
+        self._settle_lent()
 
     def refused(self, reasons: Sequence[tuple[str, int]]) -> None:
         """What was lent is settled: so many dropped for each reason, the others arrived."""
-        dropped = 0
+        lent, dropped = self.lent_count, 0
         for reason, count in reasons:
-            taken = min(count, len(self._lent) - dropped)
+            taken = min(count, lent - dropped)
             self.ledger.drop(reason, taken)
             dropped += taken
-        self.ledger.exported += len(self._lent) - dropped
-        self._lent.clear()
-        self._tell()
+        self.ledger.exported += lent - dropped
+        self._settle_lent()
 
     def returned(self, *, uncertain: bool) -> None:
         """What was lent did not arrive, or nobody knows: it waits again, first in line."""
         if uncertain:
-            self.ledger.uncertain += len(self._lent)
+            self.ledger.uncertain += self.lent_count
         lent, self._lent = self._lent, []
         for entry in reversed(lent):
             self._waiting.appendleft(entry)
-            self._waiting_bytes += entry[1]
+            self._waiting_bytes += entry.size_bytes
         self._enforce()
 
-    def _push(self, entry: tuple[Invocation, int, float]) -> None:
-        self._waiting.append(entry)
-        self._waiting_bytes += entry[1]
-        self._enforce()
+    def _join(self, late: Supplement) -> bool:
+        for index in range(len(self._waiting) - 1, -1, -1):
+            entry = self._waiting[index]
+            record = entry.record
+            if isinstance(record, Invocation) and record.span_id == late.span_id:
+                whole = merged(record, late)
+                joined = _Entry(whole, weight_bytes(whole), entry.wall_s)
+                self._waiting[index] = joined
+                self._waiting_bytes += joined.size_bytes - entry.size_bytes
+                self._enforce()
+                return True
+        return False
 
     def _enforce(self) -> None:
         while len(self._waiting) > MAX_WAITING or (
             self._waiting_bytes > MAX_WAITING_BYTES and len(self._waiting) > 1
         ):
-            _, size, _ = self._waiting.popleft()
-            self._waiting_bytes -= size
-            self.ledger.drop("queue_full", 1)
+            entry = self._waiting.popleft()
+            self._waiting_bytes -= entry.size_bytes
+            if isinstance(entry.record, Invocation):
+                self.ledger.drop("queue_full", 1)
+                self._held_count -= 1
+            else:
+                self.ledger.noted["supplement_queue_full"] = (
+                    self.ledger.noted.get("supplement_queue_full", 0) + 1
+                )
+        self._tell()
+
+    def _settle_lent(self) -> None:
+        self._held_count -= self.lent_count
+        self._lent.clear()
         self._tell()
 
     def _tell(self) -> None:
-        self.ledger.waiting = len(self._waiting) + len(self._lent)
+        self.ledger.waiting = self._held_count

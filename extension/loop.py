@@ -14,7 +14,8 @@ import time
 from collections.abc import Mapping
 from functools import partial
 
-from exporter.record import Environment, Fate, Invocation
+from exporter.record import Environment, Fate, Invocation, Record
+from extension import api
 from extension.events import (
     EventError,
     InvokeEvent,
@@ -25,8 +26,9 @@ from extension.events import (
 )
 from extension.http1 import Response
 from extension.inbox import Inbox, Received
+from extension.initialization import ON_DEMAND
 from extension.ledger import Backlog, Ledger
-from extension.lifecycle import Lifecycle, State
+from extension.lifecycle import Lifecycle
 from extension.log import Log
 from extension.outcomes import settle
 from extension.pipeline import Exported, Failed, Loaded, Pipeline, Result
@@ -34,6 +36,7 @@ from extension.ready import Registered
 from extension.runtime_watch import RuntimeWatch
 from extension.schedule import Schedule, Waiting
 from extension.telemetry_listener import TelemetryListener
+from extension.transitions import State
 from extension.worker import Worker
 from fifo.mailbox import Policy
 
@@ -41,6 +44,8 @@ SHUTDOWN_WINDOW_S = 2.0
 """Lambda's own; a deadline farther away than that is not believed."""
 SHORTEST_SHUTDOWN_S = 0.3
 """A deadline in the past is a clock that jumped, and something can still be saved."""
+REPORT_WAIT_S = 0.100
+"""At SHUTDOWN: how long the platform's last word is waited for; it comes within 40 ms."""
 LOOK_FOR_FILES_FIRST_S = 0.020
 LOOK_FOR_FILES_LAST_S = 0.250
 """A result that went by file without a frame wakes nobody: it is looked for while held."""
@@ -60,10 +65,16 @@ class Loop:
         self._channel = channel
         self._log = log
         self._inbox = Inbox(channel.directory, channel.results, log.warning)
-        self._lifecycle = Lifecycle(_environment(registered.body, environ, log), os.urandom)
+        self._managed = api.is_managed(environ)
+        self._lifecycle = Lifecycle(
+            _environment(registered.body, environ, log),
+            os.urandom,
+            initialization_type=environ.get("AWS_LAMBDA_INITIALIZATION_TYPE", ON_DEMAND),
+            ready_unix_ns=time.time_ns(),
+        )
         self._ledger = Ledger()
         self._backlog = Backlog(self._ledger)
-        self._schedule = Schedule()
+        self._schedule = Schedule(managed=self._managed)
         self._pipeline = Pipeline(environ)
         self._worker: Worker[Result] = Worker(self._pipeline.failed)
         self._watch = RuntimeWatch()
@@ -72,8 +83,8 @@ class Loop:
         self._can_export = True
         self._no_export_reason = "no_exporter"
         self._has_failure = False
-        self._exporting: list[Invocation] = []
         self._shutdown: ShutdownEvent | None = None
+        self._shutdown_s: float | None = None
         self._look_s = LOOK_FOR_FILES_FIRST_S
 
     def run(self) -> int:
@@ -96,7 +107,7 @@ class Loop:
         for descriptor, events in (
             (self._channel.results, select.POLLIN),
             (self._worker.fileno(), select.POLLIN),
-            (self._watch.fileno(), select.POLLIN),
+            *((watched, select.POLLIN) for watched in self._watch.descriptors()),
             (self._connection.fileno(), self._connection.poll_events),
             *self._telemetry.descriptors(),
         ):
@@ -109,23 +120,32 @@ class Loop:
                 self._on_result(result)
         if self._channel.results in ready:
             self._receive(self._inbox.read())
-        elif not ready and self._schedule.awaits_end(time.monotonic()):
-            self._receive(self._inbox.read_boundary(self._lifecycle.open_request_id))
+        elif not ready and (self._managed or self._schedule.awaits_end(time.monotonic())):
+            self._read_boundary()
             self._look_s = min(2 * self._look_s, LOOK_FOR_FILES_LAST_S)
-        if self._watch.fileno() in ready:
-            self._watch.close()
-            self._receive(self._inbox.read_boundary(self._lifecycle.open_request_id))
-            self._schedule.on_runtime_gone()
-        for event in self._telemetry.advance(ready):
+        for pid in self._watch.gone(ready):
+            self._on_process_gone(pid)
+        events_told = self._telemetry.advance(ready)
+        if events_told:
             # What the function wrote before its end goes before the platform's word.
-            self._receive(self._inbox.read_boundary(self._lifecycle.open_request_id))
-            self._accept(self._lifecycle.on_runtime_done(event, time.time_ns()))
+            self._read_boundary()
+            for event in events_told:
+                self._accept(self._lifecycle.on_platform_event(event, time.time_ns()))
             self._note_progress()
         if self._connection.fileno() in ready:
             response = self._connection.advance()
             if response is not None:
                 self._on_response(response)
+        if self._managed:
+            self._accept(self._lifecycle.tick(time.time_ns()))
         self._channel.refill()
+
+    def _on_process_gone(self, pid: int) -> None:
+        self._read_boundary()
+        if self._managed:
+            self._accept(self._lifecycle.on_process_gone(pid, time.time_ns()))
+        elif pid in self._lifecycle.runtime_pids:
+            self._schedule.on_runtime_gone()
 
     def _on_response(self, response: Response) -> None:
         if response.status != 200:
@@ -136,7 +156,7 @@ class Loop:
             event = parse_event(response.body)
         except EventError as error:
             raise ApiRefusedError(f"/event/next answered an event with {error}") from error
-        self._receive(self._inbox.read_boundary(self._lifecycle.open_request_id))
+        self._read_boundary()
         if isinstance(event, InvokeEvent):
             self._on_invoke(event)
         else:
@@ -154,35 +174,41 @@ class Loop:
             wall_s,
             now_s + event.deadline_unix_ms / 1000 - wall_s,
             first=first,
-            end_will_come=self._telemetry.subscribed
-            or self._lifecycle.writer_speaks
-            or (first and self._channel.reader_seen),
+            writer_expected=self._lifecycle.writer_speaks or (first and self._channel.reader_seen),
+            platform_tells=self._telemetry.subscribed,
         )
-        if self._telemetry.subscribed:
-            self._schedule.on_start()
         self._note_progress()
 
     def _on_shutdown(self, event: ShutdownEvent) -> None:
-        now_s = time.monotonic()
-        left_s = event.deadline_unix_ms / 1000 - time.time()
-        left_s = min(max(left_s, SHORTEST_SHUTDOWN_S), SHUTDOWN_WINDOW_S)
+        """The platform's last word may be a moment behind: `_carry_out` waits for it."""
         self._shutdown = event
+        self._shutdown_s = time.monotonic()
+
+    def _begin_shutdown(self, event: ShutdownEvent, told_s: float) -> None:
+        self._shutdown_s = None
+        left_s = event.deadline_unix_ms / 1000 - time.time() + time.monotonic() - told_s
+        left_s = min(max(left_s, SHORTEST_SHUTDOWN_S), SHUTDOWN_WINDOW_S)
+        self._lifecycle.platform_tells_ends = self._telemetry.subscribed
+        self._read_boundary()
         self._accept(self._lifecycle.on_shutdown(event.reason, time.time_ns()))
-        self._schedule.on_shutdown(now_s, now_s + left_s)
+        self._schedule.on_shutdown(told_s, told_s + left_s)
+
+    def _read_boundary(self) -> None:
+        self._receive(self._inbox.read_boundary(self._lifecycle.open_request_ids))
 
     def _receive(self, received: list[Received]) -> None:
         if not received:
             return
         now_ns = time.time_ns()
         for message, size_bytes in received:
-            self._lifecycle.on_message(message, size_bytes, now_ns)
+            self._accept(self._lifecycle.on_message(message, size_bytes, now_ns))
         self._note_progress()
 
     def _note_progress(self) -> None:
         """Tell the schedule what the messages since the last call mean for it."""
-        pid = self._lifecycle.runtime_pid
-        if pid is not None:
-            self._watch.follow(pid)
+        self._watch.follow(self._lifecycle.runtime_pids)
+        if self._managed:
+            return
         if self._lifecycle.state is State.RUNNING:
             self._schedule.on_start()
         if self._lifecycle.state is State.ENDED:
@@ -191,11 +217,12 @@ class Loop:
             if holding:
                 self._accept(self._lifecycle.settle(time.time_ns()))
 
-    def _accept(self, finished: list[Invocation]) -> None:
+    def _accept(self, finished: list[Record]) -> None:
         wall_s = time.time()
-        for invocation in finished:
-            self._backlog.accept(invocation, wall_s)
-            self._has_failure = self._has_failure or invocation.failure is not None
+        for record in finished:
+            self._backlog.accept(record, wall_s)
+            if isinstance(record, Invocation) and record.failure is not None:
+                self._has_failure = True
 
     def _on_result(self, result: Result) -> None:
         if isinstance(result, Exported):
@@ -228,8 +255,7 @@ class Loop:
         )
 
     def _on_exported(self, exported: Exported) -> None:
-        count, self._exporting = len(self._exporting), []
-        arrived, line = settle(exported, self._backlog, count)
+        arrived, line = settle(exported, self._backlog)
         if line:
             self._log.warning(line)
         self._schedule.on_export_done(time.time(), arrived=arrived)
@@ -242,6 +268,12 @@ class Loop:
         """Do what the schedule decides; when to wake (monotonic), None: the end."""
         while True:
             now_s, wall_s = time.monotonic(), time.time()
+            if self._shutdown is not None and self._shutdown_s is not None:
+                last_word_s = self._shutdown_s + REPORT_WAIT_S
+                expected = self._telemetry.subscribed and self._lifecycle.expects_report
+                if expected and now_s < last_word_s:
+                    return last_word_s
+                self._begin_shutdown(self._shutdown, self._shutdown_s)
             waiting = Waiting(
                 len(self._backlog),
                 self._backlog.waiting_bytes,
@@ -265,9 +297,9 @@ class Loop:
 
     def _begin_export(self, now_s: float, until_s: float) -> None:
         settings = self._schedule.settings
-        self._exporting = self._backlog.lend(settings.max_spans, settings.max_bytes)
+        batch = self._backlog.lend(settings.max_spans, settings.max_bytes)
         self._has_failure = False
-        self._worker.submit(partial(self._pipeline.export, self._exporting, now_s, until_s))
+        self._worker.submit(partial(self._pipeline.export, batch, now_s, until_s))
 
     def _publish(
         self,
@@ -289,12 +321,12 @@ class Loop:
 
     def _say_farewell(self) -> None:
         """One line with the ledger; what was being exported counts as waiting, uncertain."""
-        if self._exporting:
+        if self._backlog.is_lent:
             self._backlog.returned(uncertain=True)
         left_for = "shutdown" if self._can_export else self._no_export_reason
         self._ledger.drop(left_for, self._ledger.waiting)
         self._ledger.waiting = 0
-        noted = {**self._inbox.counts, **self._inbox.gaps()}
+        noted = {**self._ledger.noted, **self._inbox.counts, **self._inbox.gaps()}
         for reason, count in self._lifecycle.counts.items():
             noted[reason] = noted.get(reason, 0) + count
         if self._log.suppressed_count:

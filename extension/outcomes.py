@@ -9,12 +9,13 @@ if TYPE_CHECKING:
     from extension.pipeline import Exported
 
 
-def settle(exported: Exported, backlog: Backlog, count: int) -> tuple[bool, str]:
-    """Settle `count` lent invocations; (whether the collector answered for good, log line).
+def settle(exported: Exported, backlog: Backlog) -> tuple[bool, str]:
+    """Settle what `backlog` has lent; (whether the collector answered for good, log line).
 
     The line is empty where all is well.
     """
     outcome, fault = exported.outcome, exported.fault
+    count = backlog.lent_count
     if fault is not None:
         backlog.refused([("internal", count)])
         return True, f"internal: {type(fault).__name__}: {fault}; invocations dropped: {count}"

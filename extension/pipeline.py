@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from exporter.record import Invocation
+from exporter.record import Record
 from extension.settings import Settings
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Pipeline:
                 self._sender = sender
         return Prepared(time.monotonic() - began_s)
 
-    def export(self, batch: Sequence[Invocation], asked_s: float, until_s: float) -> Result:
+    def export(self, batch: Sequence[Record], asked_s: float, until_s: float) -> Result:
         """Send `batch` by `until_s` (monotonic); `asked_s` is when the loop asked for it."""
         with self._lock:
             sender, aborted = self._sender, asked_s <= self._aborted_before_s

@@ -47,7 +47,7 @@ def register(environ: "Mapping[str, str]", log: Log) -> Registered:
     """FIFOs, then `/register`. Raises RefusedError, ApiGoneError."""
     channel = Channel(pipes.directory_of(environ), log)
     connection = Connection(environ["AWS_LAMBDA_RUNTIME_API"])
-    connection.send(api.register(connection.host))
+    connection.send(api.register(connection.host, managed=api.is_managed(environ)))
     response = wait_for_response(connection, REGISTER_TIMEOUT_MS)
     identifier = response.headers.get(api.IDENTIFIER_HEADER, "") if response else ""
     if response is None or response.status != 200 or not identifier:

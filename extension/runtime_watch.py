@@ -1,4 +1,4 @@
-"""Whether the process that runs the handler is still there.
+"""Whether the processes that run the handler are still there.
 
 `pidfd_open(2)` gives a descriptor that becomes readable when the process ends. Where it is
 refused (an old kernel, another PID namespace) nothing is watched, and the invocation's
@@ -8,35 +8,44 @@ deadline bounds every wait instead.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+
+MAX_PROCESSES = 64
+"""Watched at once, on Managed Instances; the sender of START is not trusted."""
 
 
 class RuntimeWatch:
-    """Follows one process at a time; `fileno` is -1 while there is none."""
+    """Follows processes by their IDs."""
 
-    __slots__ = ("_descriptor", "_pid")
+    __slots__ = ("_descriptors",)
 
     def __init__(self) -> None:
-        self._pid = -1
-        self._descriptor = -1
+        self._descriptors: dict[int, int] = {}
 
-    def fileno(self) -> int:
-        """Readable once the process is gone."""
-        return self._descriptor
+    def descriptors(self) -> list[int]:
+        """Each readable once its process is gone."""
+        return [descriptor for descriptor in self._descriptors.values() if descriptor >= 0]
 
-    def follow(self, pid: int) -> None:
-        """Watch `pid`, which a stranger told us: a wrong one shortens or bounds a wait only."""
-        if pid == self._pid:
-            return
-        self.close()
-        self._pid = pid
-        try:
-            self._descriptor = os.pidfd_open(pid)
-        except (OSError, OverflowError, AttributeError):
-            self._descriptor = -1
+    def follow(self, pids: Iterable[int]) -> None:
+        """Watch `pids`, which strangers told us: a wrong one shortens or bounds a wait only."""
+        for pid in pids:
+            if pid in self._descriptors:
+                continue
+            if len(self._descriptors) >= MAX_PROCESSES:
+                self._forget(next(iter(self._descriptors)))
+            try:
+                self._descriptors[pid] = os.pidfd_open(pid)
+            except (OSError, OverflowError, AttributeError):
+                self._descriptors[pid] = -1
 
-    def close(self) -> None:
-        """Follow nobody."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-        self._descriptor = -1
-        self._pid = -1
+    def gone(self, ready: set[int]) -> list[int]:
+        """The processes whose descriptors are `ready`; they are followed no more."""
+        pids = [pid for pid, descriptor in self._descriptors.items() if descriptor in ready]
+        for pid in pids:
+            self._forget(pid)
+        return pids
+
+    def _forget(self, pid: int) -> None:
+        descriptor = self._descriptors.pop(pid)
+        if descriptor >= 0:
+            os.close(descriptor)

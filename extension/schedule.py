@@ -33,6 +33,8 @@ HOLD_PART_OF_TIME_LEFT = 0.1
 RETRY_FIRST_S = 1.0
 RETRY_LAST_S = 60.0
 """After n failures in a row nothing is tried for 2^(n-1) seconds, a minute at most."""
+MANAGED_TICK_S = 1.0
+"""On Managed Instances: how often files, deadlines and the batch's age are looked at."""
 SHUTDOWN_FAILURES = 2
 """A kept connection may have died in a freeze: one failure at SHUTDOWN is tried again."""
 
@@ -62,21 +64,26 @@ class Schedule:
     """Tell it what happened, then ask `decide` until it has nothing more to do.
 
     It begins before the configuration has been read: until `configure` an invocation may be
-    held as the defaults say, but nothing is exported.
+    held as the defaults say, but nothing is exported. `managed`: on Managed Instances no
+    INVOKE comes and nothing freezes, so what is due leaves on time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, managed: bool = False) -> None:
         self.settings = FlushSettings()
+        self._managed = managed
         self._timeout_s = DEFAULT_TIMEOUT_S
         self._configured = False
         self._special = False
-        self._end_will_come = False
+        self._writer_expected = False
+        self._platform_tells = False
+        self._started = False
         self._asked = True
         self._await_end = False
         self._await_until_s = 0.0
         self._ended = False
         self._runtime_gone = False
         self._deadline_s = 0.0
+        self._invoked_s = 0.0
         self._hold_until_s: float | None = None
         self._export_until_s: float | None = None
         self._shutdown_until_s: float | None = None
@@ -100,33 +107,47 @@ class Schedule:
         )
 
     def on_invoke(
-        self, now_s: float, wall_s: float, deadline_s: float, *, first: bool, end_will_come: bool
+        self,
+        now_s: float,
+        wall_s: float,
+        deadline_s: float,
+        *,
+        first: bool,
+        writer_expected: bool,
+        platform_tells: bool = False,
     ) -> None:
-        """An invocation began; `end_will_come`: START, and then its end, may be expected."""
+        """An invocation began.
+
+        `writer_expected`: START, and then its end, may be expected; `platform_tells`: the
+        platform will tell the end, some time after it.
+        """
         before = self._invoked_wall_s
         rare = before is not None and (wall_s - before) * 1000 > self.settings.max_age_ms
         self._special = first or rare or self._after_error
-        self._end_will_come = end_will_come
+        self._writer_expected = writer_expected
+        self._platform_tells = platform_tells
         self._invoked_wall_s = wall_s
         self._asked = False
-        self._await_end = self._wants_end()
+        self._started = False
         self._ended = False
         self._runtime_gone = False
         self._after_error = False
         self._hold_until_s = None
         self._deadline_s = max(deadline_s, now_s)
-        self._await_until_s = min(now_s + START_GRACE_S, self._deadline_s - ASK_BEFORE_DEADLINE_S)
+        self._invoked_s = now_s
+        self._decide_waiting()
 
     def configure(self, settings: FlushSettings, timeout_s: float) -> None:
         """The configuration has been read; an invocation may have begun before."""
         self.settings = settings
         self._timeout_s = timeout_s
         self._configured = True
-        self._await_end = self._wants_end()
+        self._decide_waiting()
 
     def on_start(self) -> None:
         """The function has said that its handler runs: now an end will be told."""
-        self._await_until_s = self._deadline_s - ASK_BEFORE_DEADLINE_S
+        self._started = True
+        self._decide_waiting()
 
     def on_end(self, *, failed: bool) -> None:
         """The invocation's end is known."""
@@ -173,7 +194,12 @@ class Schedule:
             if not self._asked:
                 self._asked = True
                 return Decision(abort=True, ask=True)
+            if self._managed:
+                self._export_until_s = float("inf")
+                return Decision(abort=True)
             return Decision()
+        if self._managed:
+            return self._decide_managed(now_s, wall_s, waiting, can_export)
         if self._asked:
             return Decision()
         awaits_end = self.awaits_end(now_s)
@@ -190,6 +216,15 @@ class Schedule:
             return Decision(wake_at_s=self._await_until_s)
         self._asked = True
         return Decision(ask=True)
+
+    def _decide_managed(
+        self, now_s: float, wall_s: float, waiting: Waiting, can_export: bool
+    ) -> Decision:
+        due = waiting.count and self._due(waiting)
+        if due and can_export and self._configured and wall_s >= self._retry_wall_s:
+            self._export_until_s = now_s + self._timeout_s
+            return Decision(export_for_s=self._timeout_s)
+        return Decision(wake_at_s=now_s + MANAGED_TICK_S)
 
     def _decide_shutdown(
         self, now_s: float, waiting: Waiting, until_s: float, can_export: bool
@@ -208,9 +243,22 @@ class Schedule:
             return Decision(export_for_s=until_s - now_s)
         return Decision(exit=True)
 
-    def _wants_end(self) -> bool:
+    def _decide_waiting(self) -> None:
+        """Whether this invocation's end is awaited, and until when.
+
+        A function without a writer is held in `end` alone, where the user asks for it: Lambda
+        tells its end no sooner than 25 ms after it.
+        """
         mode = self.settings.mode
-        return self._end_will_come and (mode == FLUSH_END or (mode == FLUSH_AUTO and self._special))
+        by_platform = mode == FLUSH_END and self._platform_tells
+        by_writer = self._writer_expected and (
+            mode == FLUSH_END or (mode == FLUSH_AUTO and self._special)
+        )
+        self._await_end = by_platform or by_writer
+        latest_s = self._deadline_s - ASK_BEFORE_DEADLINE_S
+        if not (self._started or by_platform):
+            latest_s = min(self._invoked_s + START_GRACE_S, latest_s)
+        self._await_until_s = latest_s
 
     def _due(self, waiting: Waiting) -> bool:
         settings = self.settings

@@ -1,4 +1,4 @@
-"""The Telemetry API, version 2022-07-01: subscribing, and its events; bytes in, values out.
+"""The Telemetry API, version 2022-07-01: the subscription, and lines out of its stream; no I/O.
 
 TCP rather than HTTP: a line of JSON for each event and nothing to answer, so reading costs one
 system call. https://docs.aws.amazon.com/lambda/latest/dg/telemetry-schema-reference.html
@@ -7,8 +7,6 @@ system call. https://docs.aws.amazon.com/lambda/latest/dg/telemetry-schema-refer
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from datetime import datetime
 
 SCHEMA_VERSION = "2025-01-29"
 PATH = "/2022-07-01/telemetry"
@@ -16,22 +14,6 @@ BUFFERING = {"maxItems": 1_000, "maxBytes": 262_144, "timeoutMs": 25}
 """The quickest that is allowed: an event tells the end of an invocation."""
 MAX_LINE_BYTES = 1_048_576
 """Four times what a batch may hold."""
-
-SUCCESS = "success"
-ERROR = "error"
-FAILURE = "failure"
-TIMEOUT = "timeout"
-
-
-@dataclass(frozen=True, slots=True)
-class RuntimeDone:
-    """``platform.runtimeDone``: an invocation's end as the platform saw it."""
-
-    request_id: str
-    status: str
-    error_type: str | None
-    time_unix_ns: int | None
-    duration_ms: float | None
 
 
 def subscribe(host: str, identifier: str, port: int) -> bytes:
@@ -69,33 +51,3 @@ class Lines:
             self._skipping, rest = True, b""
         self._buffer = rest
         return [line for line in lines if line.strip()]
-
-
-def parse(line: bytes) -> RuntimeDone | None:
-    """The event in `line`; None for one that is of no use here, or is none."""
-    try:
-        event = json.loads(line)
-        if event["type"] != "platform.runtimeDone":
-            return None
-        record = event["record"]
-        metrics = record.get("metrics") or {}
-        duration_ms = metrics.get("durationMs")
-        return RuntimeDone(
-            request_id=str(record["requestId"]),
-            status=str(record["status"]),
-            error_type=str(record["errorType"]) if record.get("errorType") else None,
-            time_unix_ns=_unix_ns(event.get("time")),
-            duration_ms=float(duration_ms) if isinstance(duration_ms, int | float) else None,
-        )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None
-
-
-def _unix_ns(text: object) -> int | None:
-    if not isinstance(text, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError:
-        return None
-    return int(moment.timestamp() * 1_000) * 1_000_000

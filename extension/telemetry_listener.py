@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from extension import telemetry
+from extension import platform_events, telemetry
 from extension.connection import ApiGoneError, Connection
 from extension.log import Log
 
@@ -71,7 +71,7 @@ class TelemetryListener:
             found.append((self._request.fileno(), self._request.poll_events))
         return found
 
-    def advance(self, ready: set[int]) -> list[telemetry.RuntimeDone]:
+    def advance(self, ready: set[int]) -> list[platform_events.PlatformEvent]:
         """Do what the `ready` descriptors allow; the events that came."""
         request = self._request
         if request is not None and request.fileno() in ready:
@@ -80,7 +80,7 @@ class TelemetryListener:
         if self._listener is not None and self._listener.fileno() in ready:
             # What it has sent already was sent before the event that may be ready as well.
             readable |= self._accept(self._listener)
-        done: list[telemetry.RuntimeDone] = []
+        done: list[platform_events.PlatformEvent] = []
         for descriptor in readable:
             done += self._read(descriptor)
         return done
@@ -129,7 +129,7 @@ class TelemetryListener:
         self._connections[connection.fileno()] = (connection, telemetry.Lines())
         return {connection.fileno()}
 
-    def _read(self, descriptor: int) -> list[telemetry.RuntimeDone]:
+    def _read(self, descriptor: int) -> list[platform_events.PlatformEvent]:
         connection, lines = self._connections[descriptor]
         try:
             data = connection.recv(_READ_BYTES)
@@ -141,5 +141,5 @@ class TelemetryListener:
             connection.close()
             del self._connections[descriptor]
             return []
-        parsed = [telemetry.parse(line) for line in lines.feed(data)]
+        parsed = [platform_events.parse(line) for line in lines.feed(data)]
         return [event for event in parsed if event is not None]

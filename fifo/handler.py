@@ -101,10 +101,18 @@ def _begin(
             log_group=_text(getattr(context, "log_group_name", "")),
             log_stream=_text(getattr(context, "log_stream_name", "")),
             xray_header=os.environ.get("_X_AMZN_TRACE_ID", ""),
+            tenant_id=_text(getattr(context, "tenant_id", "")),
+            durable_execution_arn=_durable_execution_arn(args, kwargs),
         )
     except Exception:  # noqa: BLE001 - a stand-in for a context may raise anything
         sender.fault_count += 1
         return None
+
+
+def _durable_execution_arn(args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> str:
+    """Lambda invokes a durable function with its execution's ARN, anew for each replay."""
+    event = kwargs.get("event", args[0] if args else None)
+    return _text(event.get("DurableExecutionArn")) if isinstance(event, dict) else ""
 
 
 def _deadline_unix_ms(context: object, sender: Writer) -> int:

@@ -33,6 +33,8 @@ TAG_INVOKED_ARN = 1
 TAG_LOG_GROUP = 2
 TAG_LOG_STREAM = 3
 TAG_XRAY_HEADER = 4
+TAG_TENANT_ID = 5
+TAG_DURABLE_EXECUTION_ARN = 6
 
 TAG_ERROR_TYPE = 1
 TAG_ERROR_MESSAGE = 2
@@ -101,12 +103,14 @@ class Start(Message):
     __slots__ = (
         "cold_start",
         "deadline_unix_ms",
+        "durable_execution_arn",
         "invoked_function_arn",
         "log_group",
         "log_stream",
         "memory_mb",
         "pid",
         "start_unix_ns",
+        "tenant_id",
         "trace_id",
         "xray_header",
     )
@@ -126,6 +130,8 @@ class Start(Message):
         log_group: str = "",
         log_stream: str = "",
         xray_header: str = "",
+        tenant_id: str = "",
+        durable_execution_arn: str = "",
     ) -> None:
         super().__init__(request_id, invocation_span_id)
         self.trace_id = trace_id
@@ -138,6 +144,8 @@ class Start(Message):
         self.log_group = log_group
         self.log_stream = log_stream
         self.xray_header = xray_header
+        self.tenant_id = tenant_id
+        self.durable_execution_arn = durable_execution_arn
 
 
 class Body:

@@ -27,6 +27,7 @@ from fifo.messages import (
     START,
     START_LAYOUT,
     TAG_ATTRIBUTES,
+    TAG_DURABLE_EXECUTION_ARN,
     TAG_ERROR_MESSAGE,
     TAG_ERROR_TYPE,
     TAG_INVOKED_ARN,
@@ -34,6 +35,7 @@ from fifo.messages import (
     TAG_LOG_STREAM,
     TAG_NAME,
     TAG_STACK_TRACE,
+    TAG_TENANT_ID,
     TAG_XRAY_HEADER,
     UNKNOWN_SIZE,
     Body,
@@ -141,6 +143,8 @@ def _parse_start(request_id: str, span_id: bytes | None, body: bytes, position: 
         log_group=texts.get(TAG_LOG_GROUP, ""),
         log_stream=texts.get(TAG_LOG_STREAM, ""),
         xray_header=texts.get(TAG_XRAY_HEADER, ""),
+        tenant_id=texts.get(TAG_TENANT_ID, ""),
+        durable_execution_arn=texts.get(TAG_DURABLE_EXECUTION_ARN, ""),
     )
 
 

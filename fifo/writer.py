@@ -129,6 +129,8 @@ class Writer:
         log_group: str = "",
         log_stream: str = "",
         xray_header: str = "",
+        tenant_id: str = "",
+        durable_execution_arn: str = "",
     ) -> "Invocation | None":
         """Send START; None where nothing is to be sent for this invocation."""
         try:
@@ -139,7 +141,15 @@ class Writer:
             if self._absent:
                 return None
             invocation = Invocation(request_id, self._random_id(16), self._random_id(8))
-            key = (invoked_function_arn, log_group, log_stream, xray_header)
+            # In the order of their tags.
+            key = (
+                invoked_function_arn,
+                log_group,
+                log_stream,
+                xray_header,
+                tenant_id,
+                durable_execution_arn,
+            )
             if key != self._fields_key:
                 self._fields = b"".join(
                     encoding.encode_field(tag, text) for tag, text in enumerate(key, 1)

@@ -18,7 +18,8 @@ from exporter.record import (
 )
 from exporter.spans import SpanBuilder
 from extension.events import InvokeEvent
-from extension.lifecycle import MAX_EARLY_MESSAGES, TRANSITIONS, Input, Lifecycle, State
+from extension.lifecycle import MAX_EARLY_MESSAGES, Lifecycle
+from extension.transitions import TRANSITIONS, Input, State
 from fifo import messages, parsing
 
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:shop:live"
@@ -102,13 +103,15 @@ def expected(**changes: object) -> Invocation:
         "fate": Fate.RETURNED,
         "deadline_unix_ms": DEADLINE_MS,
         "cold_start": True,
+        "initialization_type": "on-demand",
         "result": Payload(b'"ok"', 4, False, "json"),
     }
     values.update(changes)
     return Invocation(**values)  # type: ignore[arg-type]
 
 
-RAISED = expected(fate=Fate.RAISED, result=None, failure=Failure("ValueError", "bad", "at line 1"))
+BAD = Failure("ValueError", "bad", "at line 1")
+RAISED = expected(fate=Fate.RAISED, result=None, failure=BAD, exception=BAD)
 SILENT = {
     "environment": ENVIRONMENT,
     "trace_id": (1).to_bytes(16, "big"),
@@ -248,8 +251,9 @@ def test_a_retry_under_the_same_request_id_is_an_invocation_of_its_own() -> None
     assert core.on_invoke(invoke(), 5 * SECOND_NS) == [RAISED]
     send(core, [result(span_id=SPAN, data=b'"of the first"'), result(span_id=again)])
     second = core.on_shutdown("spindown", 9 * SECOND_NS)
-    environment = RAISED.environment
-    assert second == [expected(ordinal=2, span_id=again, cold_start=False, environment=environment)]
+    assert second == [
+        expected(ordinal=2, span_id=again, cold_start=False, initialization_type=None)
+    ]
     assert core.counts == {"late": 1}
 
 

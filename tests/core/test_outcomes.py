@@ -67,6 +67,6 @@ def test_every_verdict_settles_the_ledger(
     for invocation in numbered(3):
         backlog.accept(invocation, 0.0)
     backlog.lend(3, 10_000_000)
-    assert settle(exported, backlog, 3) == (arrived, line)
+    assert settle(exported, backlog) == (arrived, line)
     assert backlog.ledger == ledger
     assert backlog.ledger.balanced

@@ -34,10 +34,10 @@ def invoke(
     wall_s: float = 1_000.0,
     *,
     first: bool = False,
-    end_will_come: bool = True,
+    writer_expected: bool = True,
     started: bool = True,
 ) -> None:
-    plan.on_invoke(now_s, wall_s, now_s + left_s, first=first, end_will_come=end_will_come)
+    plan.on_invoke(now_s, wall_s, now_s + left_s, first=first, writer_expected=writer_expected)
     if started:
         plan.on_start()
 
@@ -52,7 +52,7 @@ def decide(
 def test_without_an_end_to_come_every_mode_asks_at_once(mode: str) -> None:
     """A function without a writer is never held, whatever the mode."""
     plan = schedule(mode)
-    invoke(plan, first=True, end_will_come=False)
+    invoke(plan, first=True, writer_expected=False)
     assert decide(plan, NONE) == ASK
     assert decide(plan, NONE) == REST
 

@@ -155,7 +155,7 @@ def test_what_is_not_known_is_not_there() -> None:
 def test_a_raised_error_is_an_exception_event_and_the_status() -> None:
     """Type, message and stack trace, once as conventions say, and error.type on the span."""
     failure = Failure("ValueError", "bad", "Traceback …")
-    raised = replace(RETURNED, fate=Fate.RAISED, failure=failure, result=None)
+    raised = replace(RETURNED, fate=Fate.RAISED, failure=failure, exception=failure, result=None)
     assert plain([raised])["spans"] == [
         {
             **SPAN,

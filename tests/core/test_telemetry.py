@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.record import Failure, Fate
-from extension.telemetry import MAX_LINE_BYTES, Lines, RuntimeDone, parse, subscribe
+from exporter.record import Failure, Fate, Invocation
+from extension.platform_events import PlatformEvent, RuntimeDone, parse
+from extension.telemetry import MAX_LINE_BYTES, Lines, subscribe
 from extension.telemetry_listener import listening_address
 from tests.core.test_lifecycle import SECOND_NS, invoke, lifecycle, result, send, start
 
@@ -22,7 +23,7 @@ EVENT = {
         "spans": [],
     },
 }
-DONE = RuntimeDone("r-1", "failure", "Runtime.OutOfMemory", 1_665_532_875_064_000_000, 140.5)
+DONE = RuntimeDone("r-1", "failure", "Runtime.OutOfMemory", 1_665_532_875_064_000_000, 140.5, 16)
 
 
 def test_the_subscription_is_what_the_api_documents() -> None:
@@ -46,7 +47,7 @@ def test_the_subscription_is_what_the_api_documents() -> None:
 def test_runtime_done_is_read_and_the_rest_left() -> None:
     """The documented example; other events, and anything else, are nothing."""
     assert parse(json.dumps(EVENT).encode()) == DONE
-    assert parse(json.dumps({**EVENT, "type": "platform.report"}).encode()) is None
+    assert parse(json.dumps({**EVENT, "type": "platform.telemetrySubscription"}).encode()) is None
     bare = {"type": "platform.runtimeDone", "record": {"requestId": "r", "status": "success"}}
     assert parse(json.dumps(bare).encode()) == RuntimeDone("r", "success", None, None, None)
 
@@ -69,7 +70,7 @@ def test_runtime_done_is_read_and_the_rest_left() -> None:
 )
 def test_random_lines_are_nothing(line: bytes) -> None:
     """What comes over a socket is a stranger's too."""
-    assert parse(line) is None or isinstance(parse(line), RuntimeDone)
+    assert parse(line) is None or isinstance(parse(line), PlatformEvent)
 
 
 @given(st.lists(st.binary(max_size=20), max_size=8), st.data())
@@ -111,10 +112,16 @@ def test_the_address_is_looked_up_in_the_hosts_file_alone(hosts: str, address: s
         ("success", None, Fate.RETURNED, None),
         ("error", "KeyError", Fate.RAISED, Failure("KeyError", "the handler raised")),
         (
-            "failure",
+            "error",
             "Runtime.OutOfMemory",
+            Fate.OUT_OF_MEMORY,
+            Failure("Runtime.OutOfMemory", "the runtime was killed with all memory used"),
+        ),
+        (
+            "failure",
+            "Runtime.ExitError",
             Fate.CRASHED,
-            Failure("Runtime.OutOfMemory", "the runtime exited"),
+            Failure("Runtime.ExitError", "the runtime exited"),
         ),
         (
             "timeout",
@@ -131,8 +138,9 @@ def test_runtime_done_ends_what_nobody_else_has(
     """Fate, reason and duration of a function without a writer."""
     core = lifecycle()
     core.on_invoke(invoke(), 1 * SECOND_NS)
-    core.on_runtime_done(RuntimeDone("r-1", status, error_type, None, 1500.0), 9 * SECOND_NS)
-    (record,) = core.settle(9 * SECOND_NS)
+    core.on_platform_event(RuntimeDone("r-1", status, error_type, None, 1500.0), 9 * SECOND_NS)
+    (record,) = core.on_shutdown("spindown", 9 * SECOND_NS)
+    assert isinstance(record, Invocation)
     assert (record.fate, record.failure, record.start_unix_ns, record.end_unix_ns) == (
         fate,
         failure,
@@ -141,28 +149,15 @@ def test_runtime_done_ends_what_nobody_else_has(
     )
 
 
-def test_runtime_done_changes_nothing_that_is_known() -> None:
-    """The writer's result stays, and events for others or for what is over are passed by."""
-    core = lifecycle()
-    core.on_invoke(invoke(), 1 * SECOND_NS)
-    send(core, [start(), result()])
-    core.on_runtime_done(DONE, 9 * SECOND_NS)
-    (record,) = core.settle(9 * SECOND_NS)
-    assert (record.fate, record.failure) == (Fate.RETURNED, None)
-    core.on_runtime_done(DONE, 9 * SECOND_NS)
-    core.on_invoke(invoke("r-2"), 9 * SECOND_NS)
-    core.on_runtime_done(DONE, 9 * SECOND_NS)
-    (record,) = core.on_shutdown("spindown", 10 * SECOND_NS)
-    assert record.fate is Fate.UNREPORTED
-
-
 def test_runtime_done_may_come_after_the_next_invoke() -> None:
     """Lambda buffers its events: an attempt without an end is kept for one more boundary."""
     core = lifecycle()
     core.platform_tells_ends = True
     assert core.on_invoke(invoke("r-1"), 1 * SECOND_NS) == []
     assert core.on_invoke(invoke("r-2"), 2 * SECOND_NS) == []
-    (first,) = core.on_runtime_done(RuntimeDone("r-1", "success", None, None, 10.0), 3 * SECOND_NS)
+    (first,) = core.on_platform_event(
+        RuntimeDone("r-1", "success", None, None, 10.0), 3 * SECOND_NS
+    )
     assert (first.request_id, first.ordinal, first.fate) == ("r-1", 1, Fate.RETURNED)
     assert first.end_unix_ns == 1 * SECOND_NS + 10_000_000
     assert core.on_invoke(invoke("r-3"), 4 * SECOND_NS) == []
@@ -180,8 +175,8 @@ def test_runtime_done_may_come_before_its_invoke() -> None:
     core = lifecycle()
     core.platform_tells_ends = True
     core.on_invoke(invoke("r-1"), 1 * SECOND_NS)
-    assert core.on_runtime_done(RuntimeDone("r-2", "success", None, None, 1.0), 1) == []
-    core.on_runtime_done(RuntimeDone("r-1", "success", None, None, 1.0), 2 * SECOND_NS)
+    assert core.on_platform_event(RuntimeDone("r-2", "success", None, None, 1.0), 1) == []
+    core.on_platform_event(RuntimeDone("r-1", "success", None, None, 1.0), 2 * SECOND_NS)
     (first,) = core.on_invoke(invoke("r-2"), 3 * SECOND_NS)
     (second,) = core.settle(4 * SECOND_NS)
     assert [(one.request_id, one.fate) for one in (first, second)] == [

@@ -43,7 +43,9 @@ def file_frame(name: str, counter: int = 1) -> bytes:
 
 
 def received(inbox: Inbox, request_id: str | None = None) -> list[messages.Message]:
-    return [message for message, _ in inbox.read_boundary(request_id)]
+    return [
+        message for message, _ in inbox.read_boundary(() if request_id is None else (request_id,))
+    ]
 
 
 def test_frames_lines_and_files_are_read_in_one_go(

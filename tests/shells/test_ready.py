@@ -49,7 +49,8 @@ def event(value: dict[str, object]) -> bytes:
 
 def shutdown_event() -> bytes:
     deadline = int(time.time() * 1000) + 2000
-    return event({"eventType": "SHUTDOWN", "shutdownReason": "SPINDOWN", "deadlineMs": deadline})
+    reason = "SandboxTerminated"
+    return event({"eventType": "SHUTDOWN", "shutdownReason": reason, "deadlineMs": deadline})
 
 
 class ScriptedApi:
@@ -155,7 +156,7 @@ def test_it_registers_asks_and_leaves_at_shutdown(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (
         0,
         "",
-        "spanpipe: shutdown spindown: accepted 0 = exported 0 + waiting 0 + dropped 0\n",
+        "spanpipe: shutdown sandboxterminated: accepted 0 = exported 0 + waiting 0 + dropped 0\n",
     )
 
 

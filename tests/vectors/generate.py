@@ -79,6 +79,8 @@ START = (
     + field(2, "/aws/lambda/shop")
     + field(3, "2026/11/23/[7]abc")
     + field(4, "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1")
+    + field(5, "blue")
+    + field(6, "arn:aws:lambda:eu-west-1:123456789012:function:shop:7/durable-execution/a/b")
 )
 RESULT = prefix() + struct.pack(">QQBB", 1_700_000_000_100_000_000, 7, 0, 0) + b'{"a":1}'
 CUT = prefix(NO_SPAN) + struct.pack(">QQBB", 5, 2**64 - 1, 1, 1) + "ä".encode()
@@ -123,6 +125,10 @@ MESSAGES = [
         log_group="/aws/lambda/shop",
         log_stream="2026/11/23/[7]abc",
         xray_header="Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1",
+        tenant_id="blue",
+        durable_execution_arn=(
+            "arn:aws:lambda:eu-west-1:123456789012:function:shop:7/durable-execution/a/b"
+        ),
     ),
     message(
         "result",

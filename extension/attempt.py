@@ -1,0 +1,332 @@
+"""One attempt being put together: what was said of it, and the record that it becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from exporter.record import (
+    ChildSpan,
+    Environment,
+    Event,
+    Failure,
+    Fate,
+    Invocation,
+    Partial,
+    Payload,
+    Report,
+    Supplement,
+)
+from extension import fates
+from extension.platform_events import Reported, RuntimeDone, Started
+from extension.transitions import State
+from fifo import messages
+
+MAX_CHILDREN = 10_000
+MAX_EVENTS = 1_000
+MAX_PARTIALS = 1_000
+"""For each invocation; what is over it is counted, and the invocation's span stays."""
+MAX_ATTEMPT_BYTES = 8 * 1024 * 1024
+"""Bodies, names and attributes kept for one invocation; Lambda's largest response is 6 MiB."""
+
+Draw = Callable[[int], bytes]
+EndEvent = RuntimeDone | Reported
+
+
+class Heard:
+    """Which platform events have been heard of one attempt: each counts once."""
+
+    __slots__ = ("_events",)
+
+    def __init__(self) -> None:
+        self._events: dict[type, object] = {}
+
+    def note(self, event: object) -> None:
+        """It counts for this attempt."""
+        self._events[type(event)] = event
+
+    def has(self, kind: type) -> bool:
+        """Whether an event of `kind` has come."""
+        return kind in self._events
+
+    def repeats(self, event: object) -> bool:
+        """Whether exactly `event` has come before."""
+        return self._events.get(type(event)) == event
+
+
+class Attempt:
+    """One INVOKE delivery. Times are Unix epoch nanoseconds.
+
+    `own_end` is the writer's word, `told_end` the platform's or a boundary's.
+    """
+
+    __slots__ = (
+        "_bytes_kept",
+        "children",
+        "deadline_unix_ms",
+        "durable_execution_arn",
+        "end_unix_ns",
+        "ended_at_unix_ns",
+        "events",
+        "exception",
+        "heard",
+        "invoked_function_arn",
+        "invoked_unix_ns",
+        "ordinal",
+        "own_end",
+        "partials",
+        "produced_bytes",
+        "report",
+        "request_id",
+        "result",
+        "start",
+        "state",
+        "tenant_id",
+        "told_end",
+        "xray_header",
+    )
+
+    def __init__(
+        self,
+        ordinal: int,
+        request_id: str,
+        invoked_unix_ns: int,
+        *,
+        invoked_function_arn: str = "",
+        deadline_unix_ms: int = 0,
+        xray_header: str | None = None,
+    ) -> None:
+        self.ordinal = ordinal
+        self.request_id = request_id
+        self.invoked_unix_ns = invoked_unix_ns
+        self.invoked_function_arn = invoked_function_arn
+        self.deadline_unix_ms = deadline_unix_ms
+        self.xray_header = xray_header
+        self.tenant_id: str | None = None
+        self.durable_execution_arn: str | None = None
+        self.state = State.INVOKED
+        self.heard = Heard()
+        self.start: messages.Start | None = None
+        self.own_end: fates.End | None = None
+        self.told_end: fates.End | None = None
+        self.end_unix_ns: int | None = None
+        self.ended_at_unix_ns = 0
+        self.exception: Failure | None = None
+        self.result: Payload | None = None
+        self.report: Report | None = None
+        self.produced_bytes: int | None = None
+        self.children: list[ChildSpan] = []
+        self.events: list[Event] = []
+        self.partials: list[Partial] = []
+        self._bytes_kept = 0
+
+    @property
+    def begin_unix_ns(self) -> int:
+        """When the handler was called, or else when INVOKE came."""
+        return self.start.start_unix_ns if self.start else self.invoked_unix_ns
+
+    @property
+    def end(self) -> fates.End:
+        """How it ended, from all that was said."""
+        own, told = self.own_end, self.told_end
+        end = own or told or fates.UNREPORTED
+        if own is not None and told is not None:
+            end = fates.with_platforms_word(own, told)
+        return fates.with_memory(end, self.report) if self.report is not None else end
+
+    def is_for(self, message: messages.Message) -> bool:
+        """By request ID and, where it is known, by the span ID that START told."""
+        if message.request_id != self.request_id:
+            return False
+        span_id = message.invocation_span_id
+        if span_id is None or self.start is None:
+            return True
+        return span_id == self.start.invocation_span_id
+
+    def adopt(self, start: messages.Start) -> bool:
+        """Take START's IDs; False where another START has told some."""
+        if self.start is not None:
+            return False
+        self.start = start
+        self.invoked_function_arn = self.invoked_function_arn or start.invoked_function_arn
+        self.deadline_unix_ms = self.deadline_unix_ms or start.deadline_unix_ms
+        self.xray_header = self.xray_header or start.xray_header or None
+        self.tenant_id = self.tenant_id or start.tenant_id or None
+        self.durable_execution_arn = start.durable_execution_arn or None
+        return True
+
+    def note_result(
+        self, result: Payload, end_unix_ns: int | None, size_bytes: int, now_unix_ns: int
+    ) -> bool:
+        """The handler returned; False where its end has been told before."""
+        if self.own_end is not None:
+            return False
+        self._note_own_end((Fate.RETURNED, None), end_unix_ns, now_unix_ns)
+        self.result = result
+        self._bytes_kept += size_bytes
+        return True
+
+    def note_error(self, exception: Failure, end_unix_ns: int, now_unix_ns: int) -> bool:
+        """The handler raised; False where its end has been told before."""
+        if self.own_end is not None:
+            return False
+        self._note_own_end((Fate.RAISED, exception), end_unix_ns, now_unix_ns)
+        self.exception = exception
+        return True
+
+    def note_started(self, event: Started) -> None:
+        """``platform.start``."""
+        self.heard.note(event)
+        self.invoked_function_arn = self.invoked_function_arn or event.invoked_function_arn
+        self.xray_header = self.xray_header or event.xray_header
+        self.tenant_id = self.tenant_id or event.tenant_id
+
+    def note_end_event(self, event: EndEvent, draw: Draw, now_unix_ns: int) -> None:
+        """``runtimeDone`` or ``report``: the end, where nobody told it, and what goes with it."""
+        self.heard.note(event)
+        told = fates.by_status(event.status, event.error_type)
+        known = self.told_end
+        # runtimeDone says why; the report may come first, and may know of the memory.
+        if (
+            known is None
+            or told[0] is Fate.OUT_OF_MEMORY
+            or (isinstance(event, RuntimeDone) and known[0] is not Fate.OUT_OF_MEMORY)
+        ):
+            self.told_end = told
+        if self.end_unix_ns is None:
+            if event.duration_ms is not None:
+                self.end_unix_ns = self.begin_unix_ns + int(event.duration_ms * 1_000_000)
+            else:
+                self.end_unix_ns = event.time_unix_ns or now_unix_ns
+            self.ended_at_unix_ns = now_unix_ns
+        late = supplement_of(event, draw)
+        self.children += late.children
+        self.report = late.report or self.report
+        if late.produced_bytes is not None:
+            self.produced_bytes = late.produced_bytes
+
+    def close(self, told: fates.End, end_unix_ns: int | None) -> None:
+        """A boundary ends it, where nothing else has."""
+        self.told_end = told
+        if self.end_unix_ns is None:
+            self.end_unix_ns = end_unix_ns
+
+    def close_at_shutdown(self, reason: str) -> None:
+        """Its end is known, and SHUTDOWN's reason may say more of it."""
+        if self.own_end is not None:
+            self.own_end = fates.at_shutdown(self.own_end, reason)
+
+    def takes(self, details: list[Event] | list[Partial] | list[ChildSpan], size: int) -> bool:
+        """Whether one more detail of `size` bytes is within the bounds; then it counts."""
+        limit = MAX_CHILDREN if details is self.children else MAX_EVENTS
+        if details is self.partials:
+            limit = MAX_PARTIALS
+        if len(details) >= limit or self._bytes_kept + size > MAX_ATTEMPT_BYTES:
+            return False
+        self._bytes_kept += size
+        return True
+
+    def environment(self, known: Environment) -> Environment:
+        """`known` and what this attempt tells of the environment."""
+        start, report = self.start, self.report
+        if start is not None:
+            known = replace(
+                known,
+                log_group=start.log_group or known.log_group,
+                log_stream=start.log_stream or known.log_stream,
+                memory_mb=start.memory_mb or known.memory_mb,
+            )
+        if known.memory_mb is None and report is not None and report.memory_size_mb:
+            known = replace(known, memory_mb=report.memory_size_mb)
+        return known
+
+    def record(
+        self,
+        environment: Environment,
+        draw: Draw,
+        *,
+        cold_start: bool | None,
+        initialization_type: str | None,
+        proactive_init: bool,
+    ) -> Invocation:
+        """The finished invocation."""
+        start = self.start
+        begin_ns = self.begin_unix_ns
+        # Where nobody told the end it is not made up: a freeze may lie in between.
+        end_ns = begin_ns if self.end_unix_ns is None else max(self.end_unix_ns, begin_ns)
+        fate, failure = self.end
+        return Invocation(
+            ordinal=self.ordinal,
+            request_id=self.request_id,
+            invoked_function_arn=self.invoked_function_arn,
+            environment=environment,
+            trace_id=start.trace_id if start else draw(16),
+            span_id=(start.invocation_span_id if start else None) or draw(8),
+            start_unix_ns=begin_ns,
+            end_unix_ns=end_ns,
+            fate=fate,
+            deadline_unix_ms=self.deadline_unix_ms,
+            cold_start=cold_start,
+            initialization_type=initialization_type,
+            proactive_init=proactive_init,
+            xray_header=self.xray_header,
+            tenant_id=self.tenant_id,
+            durable_execution_arn=self.durable_execution_arn,
+            failure=failure,
+            exception=self.exception,
+            result=self.result,
+            produced_bytes=self.produced_bytes,
+            report=self.report,
+            partials=tuple(self.partials),
+            events=tuple(self.events),
+            children=tuple(self.children),
+        )
+
+    def _note_own_end(self, end: fates.End, end_unix_ns: int | None, now_unix_ns: int) -> None:
+        self.own_end = end
+        if self.end_unix_ns is None or end_unix_ns is not None:
+            by_deadline_ns = now_unix_ns
+            if self.deadline_unix_ms:
+                by_deadline_ns = min(now_unix_ns, self.deadline_unix_ms * 1_000_000)
+            self.end_unix_ns = by_deadline_ns if end_unix_ns is None else end_unix_ns
+        self.ended_at_unix_ns = self.ended_at_unix_ns or now_unix_ns
+
+
+class Closed:
+    """What is remembered of an attempt whose record is out: where later events belong."""
+
+    __slots__ = ("environment", "heard", "request_id", "span_id", "trace_id")
+
+    def __init__(self, invocation: Invocation, heard: Heard) -> None:
+        self.request_id = invocation.request_id
+        self.trace_id = invocation.trace_id
+        self.span_id = invocation.span_id
+        self.environment = invocation.environment
+        self.heard = heard
+
+    def supplement(self, event: EndEvent, draw: Draw, now_unix_ns: int) -> Supplement:
+        """What `event` adds."""
+        self.heard.note(event)
+        told = supplement_of(event, draw)
+        return replace(
+            told,
+            trace_id=self.trace_id,
+            span_id=self.span_id,
+            environment=self.environment,
+            time_unix_ns=event.time_unix_ns or now_unix_ns,
+            report_span_id=draw(8) if told.report is not None else b"",
+        )
+
+
+_NOBODY = Supplement(b"", b"", Environment("", ""), 0)
+
+
+def supplement_of(event: EndEvent, draw: Draw) -> Supplement:
+    """What `event` tells beside the end, of nobody in particular yet."""
+    children = tuple(
+        ChildSpan(draw(8), None, span.name, span.start_unix_ns, span.end_unix_ns)
+        for span in event.spans
+    )
+    if isinstance(event, Reported):
+        return replace(_NOBODY, report=event.report, children=children)
+    return replace(_NOBODY, produced_bytes=event.produced_bytes, children=children)

@@ -1,0 +1,73 @@
+"""What a function says, as values that OTLP can carry: bodies cut, attributes typed; no state."""
+
+from __future__ import annotations
+
+import json
+
+from exporter.record import AttributeValue, ChildSpan, Failure, Payload
+from fifo import encoding, messages
+
+MAX_INTEGER = 2**63 - 1
+"""OTLP's int_value is a signed 64-bit integer."""
+
+
+def payload(body: messages.Body, max_bytes: int, *, keep: bool) -> Payload:
+    """`body` within the policy; without `keep` its size alone."""
+    kind = messages.CONTENT_KINDS[body.content_kind if keep else messages.NO_BODY]
+    data = body.data if keep else b""
+    cut = encoding.cut_utf8(data, max_bytes)
+    return Payload(
+        body=cut,
+        size_bytes=body.size_bytes,
+        truncated=body.truncated or len(cut) < len(data),
+        content_kind=kind,
+    )
+
+
+def child(message: messages.Span, attributes: dict[str, AttributeValue]) -> ChildSpan:
+    """A finished child span."""
+    failure = None
+    if message.error_type is not None:
+        failure = Failure(message.error_type, message.error_message, message.stack_trace)
+    return ChildSpan(
+        span_id=message.span_id,
+        parent_span_id=message.parent_span_id,
+        name=message.name,
+        start_unix_ns=message.start_unix_ns,
+        end_unix_ns=max(message.end_unix_ns, message.start_unix_ns),
+        attributes=attributes,
+        failure=failure,
+    )
+
+
+def attributes_of(text: str) -> dict[str, AttributeValue] | None:
+    """The object in `text`; OpenTelemetry's value types are kept, others become JSON text.
+
+    None for what is no JSON object.
+    """
+    if not text:
+        return {}
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(value, dict):
+        return None
+    return {_text(key): _attribute_value(item) for key, item in value.items() if item is not None}
+
+
+def _text(text: str) -> str:
+    """Without lone surrogates: JSON can name them, protobuf refuses them with the whole batch."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _attribute_value(item: object) -> AttributeValue:
+    if isinstance(item, str):
+        return _text(item)
+    if isinstance(item, bool | float):
+        return item
+    if isinstance(item, int):
+        return item if -MAX_INTEGER <= item <= MAX_INTEGER else str(item)
+    if isinstance(item, list) and all(isinstance(part, str) for part in item):
+        return [_text(part) for part in item]
+    return _text(json.dumps(item, ensure_ascii=False))
