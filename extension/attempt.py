@@ -75,6 +75,7 @@ class Attempt:
         "ordinal",
         "own_end",
         "partials",
+        "presumed",
         "produced_bytes",
         "report",
         "request_id",
@@ -109,6 +110,7 @@ class Attempt:
         self.start: messages.Start | None = None
         self.own_end: fates.End | None = None
         self.told_end: fates.End | None = None
+        self.presumed = False
         self.end_unix_ns: int | None = None
         self.ended_at_unix_ns = 0
         self.exception: Failure | None = None
@@ -185,6 +187,8 @@ class Attempt:
         """``runtimeDone`` or ``report``: the end, where nobody told it, and what goes with it."""
         self.heard.note(event)
         told = fates.by_status(event.status, event.error_type)
+        if self.presumed:
+            self.presumed, self.told_end, self.end_unix_ns = False, None, None
         known = self.told_end
         # runtimeDone says why; the report may come first, and may know of the memory.
         if (
@@ -210,6 +214,12 @@ class Attempt:
         self.told_end = told
         if self.end_unix_ns is None:
             self.end_unix_ns = end_unix_ns
+
+    def presume_crash(self, now_unix_ns: int) -> None:
+        """The process that ran it is gone; the platform may know better, and a moment later."""
+        self.presumed = True
+        self.ended_at_unix_ns = now_unix_ns
+        self.close(fates.CRASHED, now_unix_ns)
 
     def close_at_shutdown(self, reason: str) -> None:
         """Its end is known, and SHUTDOWN's reason may say more of it."""
@@ -284,6 +294,8 @@ class Attempt:
 
     def _note_own_end(self, end: fates.End, end_unix_ns: int | None, now_unix_ns: int) -> None:
         self.own_end = end
+        if self.presumed:
+            self.presumed, self.told_end, self.end_unix_ns = False, None, None
         if self.end_unix_ns is None or end_unix_ns is not None:
             by_deadline_ns = now_unix_ns
             if self.deadline_unix_ms:

@@ -85,6 +85,13 @@ def at_shutdown(end: End, reason: str) -> End:
     return end
 
 
+def is_final(end: End) -> bool:
+    """Whether nothing more will be heard of it: after any other end SHUTDOWN follows at once."""
+    fate, failure = end
+    exits = failure is not None and failure.error_type in _EXIT_EXCEPTIONS
+    return fate in (Fate.RETURNED, Fate.RAISED, Fate.UNREPORTED) and not exits
+
+
 def with_memory(end: End, report: Report) -> End:
     """A crash with all memory used is one for want of memory."""
     used, size = report.memory_used_mb, report.memory_size_mb

@@ -54,9 +54,6 @@ _INPUT_OF: dict[type, Input] = {
     events.Reported: Input.REPORT,
 }
 
-_COMPLETE = (Fate.RETURNED, Fate.RAISED, Fate.UNREPORTED)
-"""After any other end SHUTDOWN follows at once, and may bring more of the story."""
-
 
 class Lifecycle:
     """Feed it events and messages in the order they were read; take finished records.
@@ -216,7 +213,7 @@ class Lifecycle:
     def settle(self, now_unix_ns: int) -> list[Record]:
         """The record of the newest attempt whose end is known, all it wrote having been read."""
         newest = self._newest
-        if newest is None or newest.end[0] not in _COMPLETE:
+        if newest is None or not fates.is_final(newest.end):
             return []
         return self._step_boundary(newest, Input.SETTLE, now_unix_ns)
 
@@ -234,13 +231,13 @@ class Lifecycle:
                     finished += self._step_boundary(attempt, Input.EXPIRED, now_unix_ns)
         return finished
 
-    def on_process_gone(self, pid: int, now_unix_ns: int) -> list[Record]:
-        """Managed Instances: what ran in process `pid` has no end but this."""
-        finished: list[Record] = []
-        for attempt in list(self._open):
+    def on_process_gone(self, pid: int, now_unix_ns: int) -> None:
+        """Managed Instances: what ran in process `pid` has crashed, unless the platform objects."""
+        for attempt in self._open:
             if attempt.start is not None and attempt.start.pid == pid:
-                finished += self._step_boundary(attempt, Input.GONE, now_unix_ns)
-        return finished
+                attempt.state, action = TRANSITIONS[attempt.state, Input.GONE]
+                if action is Action.PRESUME:
+                    attempt.presume_crash(now_unix_ns)
 
     # Whose it is
 
@@ -385,8 +382,6 @@ class Lifecycle:
             attempt.close(fates.UNREPORTED, None)
         elif action is Action.EMIT_TIMED_OUT:
             attempt.close(fates.TIMED_OUT, by_deadline_ns)
-        elif action is Action.EMIT_CRASHED:
-            attempt.close(fates.CRASHED, by_deadline_ns)
         elif action is Action.EMIT_BY_REASON:
             end = fates.by_shutdown_reason(reason)
             attempt.close(end, None if end == fates.UNREPORTED else by_deadline_ns)

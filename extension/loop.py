@@ -143,7 +143,7 @@ class Loop:
     def _on_process_gone(self, pid: int) -> None:
         self._read_boundary()
         if self._managed:
-            self._accept(self._lifecycle.on_process_gone(pid, time.time_ns()))
+            self._lifecycle.on_process_gone(pid, time.time_ns())
         elif pid in self._lifecycle.runtime_pids:
             self._schedule.on_runtime_gone()
 
@@ -270,7 +270,7 @@ class Loop:
             now_s, wall_s = time.monotonic(), time.time()
             if self._shutdown is not None and self._shutdown_s is not None:
                 last_word_s = self._shutdown_s + REPORT_WAIT_S
-                expected = self._telemetry.subscribed and self._lifecycle.expects_report
+                expected = self._telemetry.hopeful and self._lifecycle.expects_report
                 if expected and now_s < last_word_s:
                     return last_word_s
                 self._begin_shutdown(self._shutdown, self._shutdown_s)

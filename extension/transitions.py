@@ -52,12 +52,12 @@ class Action(enum.Enum):
     RAISE = "note the error"
     ADD = "add the detail"
     END = "note the platform's end"
+    PRESUME = "presume a crash"
     AMEND = "add what the platform tells"
     SUPPLEMENT = "send it after the record"
     EMIT = "emit the record"
     EMIT_UNREPORTED = "emit, end unknown"
     EMIT_TIMED_OUT = "emit, timed out"
-    EMIT_CRASHED = "emit, crashed"
     EMIT_BY_REASON = "emit, end by SHUTDOWN's reason"
     DUPLICATE = "count as duplicate"
     LATE = "count as late"
@@ -73,7 +73,7 @@ _OPEN: Mapping[Input, tuple[State, Action]] = {
     _I.REPORT: (State.ENDED, _A.END),
     _I.NEXT_INVOKE: (State.CLOSED, _A.EMIT_UNREPORTED),
     _I.EXPIRED: (State.CLOSED, _A.EMIT_TIMED_OUT),
-    _I.GONE: (State.CLOSED, _A.EMIT_CRASHED),
+    _I.GONE: (State.ENDED, _A.PRESUME),
     _I.SHUTDOWN: (State.CLOSED, _A.EMIT_BY_REASON),
 }
 """While the end is not known."""
@@ -103,7 +103,7 @@ _ROWS: Mapping[State, Mapping[Input, tuple[State, Action]]] = {
         _I.SETTLE: (State.CLOSED, _A.EMIT),
         _I.NEXT_INVOKE: (State.CLOSED, _A.EMIT),
         _I.EXPIRED: (State.CLOSED, _A.EMIT),
-        _I.GONE: (State.CLOSED, _A.EMIT),
+        _I.GONE: (State.ENDED, _A.NONE),
         _I.SHUTDOWN: (State.CLOSED, _A.EMIT),
     },
     State.CLOSED: {

@@ -1,94 +1,64 @@
-"""The execution environment: init, invoke, timeout, crash, reset, shutdown."""
+"""The execution environment: init, invoke, timeout, crash, reset, freeze, shutdown.
+
+Sources: AWS Lambda developer guide, "Lambda execution environment lifecycle", and what AWS's
+runtime interface emulator does.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 import os
-import signal
 import stat
 import sys
 import tempfile
+import threading
 import time
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from sandbox.processes import OnLine, Process
-from sandbox.server import ApiServer
-from sandbox.state import ApiState, Invocation
-from sandbox.telemetry import Telemetry, report, runtime_done
-
-INIT_LIMIT_S = 10.0
-SHUTDOWN_LIMIT_S = 2.0
-RUNTIME_SHUTDOWN_S = 0.3
-"""Of the shutdown window; the runtime gets SIGTERM, then SIGKILL."""
-
-RETURNED = "returned"
-ERROR = "error"
-TIMEOUT = "timeout"
-CRASH = "crash"
-
-_HIDDEN_FROM_EXTENSIONS = (
-    "_HANDLER",
-    "LAMBDA_TASK_ROOT",
-    "AWS_EXECUTION_ENV",
-    "AWS_LAMBDA_LOG_GROUP_NAME",
-    "AWS_LAMBDA_LOG_STREAM_NAME",
+from sandbox.function import (
+    CRASH,
+    ERROR,
+    RETURNED,
+    SNAP_START,
+    TIMEOUT,
+    ExtensionExit,
+    Function,
+    InvocationResult,
 )
+from sandbox.generation import Generation
+from sandbox.memory import MemoryWatch
+from sandbox.processes import OnLine
+from sandbox.server import ApiServer
+from sandbox.state import Invocation
+from sandbox.telemetry import Telemetry, TelemetryFaults, moment
 
+__all__ = [
+    "CRASH",
+    "ERROR",
+    "RETURNED",
+    "TIMEOUT",
+    "ExtensionExit",
+    "Function",
+    "InvocationResult",
+    "LambdaEnvironment",
+]
 
-@dataclass(frozen=True, slots=True)
-class Function:
-    """What is run, and with which limits."""
-
-    handler: str
-    code_directory: str
-    timeout_s: float = 3.0
-    memory_mb: int = 128
-    name: str = "function"
-    version: str = "$LATEST"
-    region: str = "eu-west-1"
-    account_id: str = "123456789012"
-    environ: Mapping[str, str] = field(default_factory=dict)
-    """Variables of the function and of its extensions."""
-
-    @property
-    def arn(self) -> str:
-        """Its name in Amazon's form."""
-        return f"arn:aws:lambda:{self.region}:{self.account_id}:function:{self.name}"
-
-
-@dataclass(frozen=True, slots=True)
-class ExtensionExit:
-    """How an extension left: `killed` at the limit, else by itself, `after_s` SHUTDOWN."""
-
-    name: str
-    status: int | None
-    killed: bool
-    after_s: float
-    before_deadline_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class InvocationResult:
-    """What the caller gets. `status` is ``returned``, ``error``, ``timeout`` or ``crash``."""
-
-    ordinal: int
-    request_id: str
-    status: str
-    payload: bytes
-    duration_s: float
+EXIT_ERROR = "Runtime.ExitError"
+OUT_OF_MEMORY = "Runtime.OutOfMemory"
+TIMED_OUT = "Sandbox.Timedout"
 
 
 class LambdaEnvironment:
     """A function, its extensions, and their private folder in place of `/tmp`.
 
     Every non-folder in `extensions_directory` is executed. Processes start at the first
-    invocation, and anew after a timeout or a crash; the folder is kept, as `/tmp` is.
-    `telemetry` False: there is no Telemetry API, as in AWS's emulator.
+    invocation or at `init`, and anew after a timeout or a crash; the folder is kept, as `/tmp`
+    is. `telemetry` False: there is no Telemetry API, as in AWS's emulator; `faults` says what
+    goes wrong on its way. `freeze_when_idle`: stopped between invocations, as in Lambda.
     """
 
     def __init__(
@@ -99,6 +69,8 @@ class LambdaEnvironment:
         runtime_command: tuple[str, ...] | None = None,
         on_line: OnLine = lambda name, line: None,
         telemetry: bool = False,
+        faults: TelemetryFaults | None = None,
+        freeze_when_idle: bool = False,
     ) -> None:
         self.function = function
         self.invocations: list[Invocation] = []
@@ -111,14 +83,19 @@ class LambdaEnvironment:
             function.handler,
         )
         self._on_line = on_line
-        self._telemetry = Telemetry() if telemetry else None
-        self._init_s: float | None = None
+        self._telemetry = Telemetry(faults) if telemetry else None
+        self._freeze_when_idle = freeze_when_idle and not function.managed
         self._folder = tempfile.TemporaryDirectory(prefix="spanpipe-sandbox-")
         self._server = ApiServer()
-        self._state: ApiState | None = None
-        self._runtime: Process | None = None
-        self._extensions: list[Process] = []
-        self._log_stream = ""
+        self._generation: Generation | None = None
+        self._statuses: dict[str, int | None] = {}
+        self._was_initialised = False
+        self._memory = MemoryWatch(None, None)
+        self._first_init_s: float | None = None
+        self._restore_s: float | None = None
+        self._reported: set[int] = set()
+        self._done: dict[int, tuple[str, str | None, float]] = {}
+        self._lock = threading.Lock()
 
     def __enter__(self) -> LambdaEnvironment:
         return self
@@ -139,82 +116,167 @@ class LambdaEnvironment:
     @property
     def extension_pids(self) -> list[int]:
         """Of the extensions that run."""
-        return [one.pid for one in self._extensions if one.running]
+        generation = self._generation
+        return [one.pid for one in generation.extensions if one.running] if generation else []
+
+    @property
+    def runtime_pid(self) -> int | None:
+        """Of the runtime, while there is one."""
+        generation = self._generation
+        runtime = generation.runtime if generation else None
+        return runtime.pid if runtime is not None and runtime.running else None
 
     def extension_statuses(self) -> dict[str, int | None]:
         """Exit status by name, of the newest generation."""
-        return {one.name: one.status for one in self._extensions}
+        generation = self._generation
+        if generation is not None:
+            return {one.name: one.status for one in generation.extensions}
+        return dict(self._statuses)
 
-    def invoke(self, event: bytes, trace_header: str | None = None) -> InvocationResult:
-        """Invoke once; back with the response, not waiting for the extensions.
+    # Between invocations
 
-        The wait for the invocation before to be over, extensions included, comes first, as
-        in Lambda: until its deadline, and then the environment is reset.
+    def init(self) -> bool:
+        """Initialise ahead of the first invocation; whether that went well.
+
+        Provisioned concurrency and Managed Instances do, and so does Lambda on its own account
+        (proactive initialisation). With SnapStart everything is frozen afterwards.
         """
-        state = self._ready_state()
-        began_s = time.monotonic()
-        invocation = Invocation(
-            ordinal=len(self.invocations) + 1,
-            request_id=str(uuid.uuid4()),
-            payload=event,
-            deadline_unix_ms=int((time.time() + self.function.timeout_s) * 1000),
-            invoked_function_arn=self.function.arn,
-            trace_header=trace_header,
-            began_s=began_s,
-        )
-        self.invocations.append(invocation)
-        if state is None:
-            return self._ended(invocation, ERROR, self._init_failure())
-        self._emit(
-            "platform.start", {"requestId": invocation.request_id, "version": self.function.version}
-        )
-        state.begin(invocation)
-        runtime = self._runtime
-        with state.changed:
-            state.changed.wait_for(
-                lambda: invocation.done or runtime is None or not runtime.running,
-                timeout=self.function.timeout_s,
-            )
-        if invocation.response is not None:
-            return self._ended(
-                invocation, ERROR if invocation.failed else RETURNED, invocation.response
-            )
-        if runtime is not None and not runtime.running:
-            status = runtime.status
-            self._runtime_done(invocation, "failure", "Runtime.ExitError")
-            self.shutdown("failure")
-            return self._ended(
-                invocation,
-                CRASH,
-                _error(
-                    "Runtime.ExitError",
-                    f"RequestId: {invocation.request_id} Error: Runtime exited with "
-                    + (f"error: exit status {status}" if status else "no reason"),
-                ),
-            )
-        self._runtime_done(invocation, "timeout", None)
-        self.shutdown("timeout")
-        return self._ended(
-            invocation,
-            TIMEOUT,
-            _error(
-                "Sandbox.Timedout",
-                f"RequestId: {invocation.request_id} Error: Task timed out after "
-                f"{self.function.timeout_s:.2f} seconds",
-            ),
-        )
+        generation = self._generation
+        if generation is None:
+            generation = self._start("init", self.function.init_timeout_s)
+            if not generation.ready:
+                self._reset("timeout" if generation.init_timed_out else "spindown", None)
+                return False
+        if self.function.initialization_type == SNAP_START:
+            generation.freeze()
+        return True
+
+    def freeze(self) -> None:
+        """Stop every process."""
+        if self._generation is not None:
+            self._generation.freeze()
+
+    def thaw(self) -> None:
+        """Let them go on."""
+        if self._generation is not None:
+            self._generation.thaw()
 
     def wait_idle(self, timeout_s: float) -> bool:
         """Whether the runtime and every extension wait for the next event within `timeout_s`."""
-        state = self._state
-        if state is None:
-            return True
-        with state.changed:
-            return state.changed.wait_for(lambda: state.idle, timeout=timeout_s)
+        return self._generation is None or self._generation.wait_idle(timeout_s)
 
     def wait_for_telemetry(self, timeout_s: float) -> bool:
         """Whether an extension has subscribed to the Telemetry API within `timeout_s`."""
         return self._telemetry is not None and self._telemetry.wait(timeout_s)
+
+    # Invocations
+
+    def invoke(
+        self,
+        event: bytes,
+        trace_header: str | None = None,
+        *,
+        request_id: str | None = None,
+        tenant_id: str | None = None,
+    ) -> InvocationResult:
+        """Invoke once; back with the response, not waiting for the extensions.
+
+        The wait for the invocation before to be over, extensions included, comes first, as
+        in Lambda: until its deadline, and then the environment is reset. `request_id` is given
+        for a retry, which brings the same again. On Managed Instances several threads may
+        invoke at once.
+        """
+        generation = self._ready_generation()
+        with self._lock:
+            invocation = Invocation(
+                ordinal=len(self.invocations) + 1,
+                request_id=request_id or str(uuid.uuid4()),
+                payload=event,
+                deadline_unix_ms=int((time.time() + self.function.timeout_s) * 1000),
+                invoked_function_arn=self.function.arn,
+                trace_header=trace_header,
+                began_s=time.monotonic(),
+                began_unix_s=time.time(),
+                tenant_id=tenant_id,
+            )
+            self.invocations.append(invocation)
+        if generation is None:
+            generation = self._start_for_invocation()
+            if not generation.ready:
+                return self._failed_init(generation, invocation)
+            invocation.began_s, invocation.began_unix_s = time.monotonic(), time.time()
+            invocation.deadline_unix_ms = int((time.time() + self.function.timeout_s) * 1000)
+        if generation.awaits_restore:
+            self._restore_s = generation.restore()
+        if self.function.managed:
+            return self._invoke_managed(generation, invocation)
+        return self._invoke(generation, invocation)
+
+    def _invoke(self, generation: Generation, invocation: Invocation) -> InvocationResult:
+        function, state, runtime = self.function, generation.state, generation.runtime
+        limit_mb = function.memory_mb if function.enforce_memory else None
+        with MemoryWatch(runtime, limit_mb) as self._memory:
+            generation.thaw()
+            self._emit_start(invocation)
+            state.begin(invocation)
+            with state.changed:
+                state.changed.wait_for(
+                    lambda: invocation.done or runtime is None or not runtime.running,
+                    timeout=function.timeout_s,
+                )
+        if invocation.response is not None:
+            status = ERROR if invocation.failed else RETURNED
+            return self._ended(invocation, status, invocation.response)
+        if runtime is not None and not runtime.running:
+            error_type, status = EXIT_ERROR, "failure"
+            if self._memory.killed and function.names_out_of_memory:
+                error_type, status = OUT_OF_MEMORY, "error"
+            self._runtime_done(invocation, status, error_type)
+            exit_status = runtime.status
+            self._reset("failure", invocation)
+            reason = f"exit status {exit_status}" if exit_status else "no reason"
+            text = f"Runtime exited with error: {reason}"
+            return self._ended(invocation, CRASH, _error(error_type, text, invocation))
+        self._runtime_done(invocation, "timeout", None)
+        self._reset("timeout", invocation)
+        text = f"Task timed out after {function.timeout_s:.2f} seconds"
+        return self._ended(invocation, TIMEOUT, _error(TIMED_OUT, text, invocation))
+
+    def _invoke_managed(self, generation: Generation, invocation: Invocation) -> InvocationResult:
+        state = generation.state
+        with state.changed:
+            if not state.waiting_runtimes:
+                self.invocations.remove(invocation)
+                text = "no runtime is free"
+                return self._ended(
+                    invocation, ERROR, _error("Runtime.Unavailable", text, invocation)
+                )
+            self._emit_start(invocation)
+            state.begin(invocation)
+            state.changed.wait_for(lambda: invocation.done, timeout=self.function.timeout_s)
+        payload, status, told, error_type = invocation.response, RETURNED, "success", None
+        if payload is None:
+            state.give_up(invocation)
+            text = f"Task timed out after {self.function.timeout_s:.2f} seconds"
+            payload = _error(TIMED_OUT, text, invocation)
+            status, told, error_type = TIMEOUT, "timeout", TIMED_OUT
+        elif invocation.failed:
+            status, told, error_type = ERROR, "error", _error_type(payload)
+        duration_s = self._duration_s(invocation)
+        self._emit(
+            "platform.report",
+            {
+                "requestId": invocation.request_id,
+                "status": told,
+                **({"errorType": error_type} if error_type else {}),
+                "metrics": {"durationMs": _milliseconds(duration_s)},
+                "spans": self._spans(invocation, duration_s),
+                **_tracing(invocation),
+            },
+        )
+        return self._ended(invocation, status, payload)
+
+    # The end
 
     def shutdown(self, reason: str = "spindown", *, patient: bool = True) -> None:
         """End this generation of processes: SIGTERM, SHUTDOWN, and SIGKILL at the limit.
@@ -222,191 +284,233 @@ class LambdaEnvironment:
         A spindown comes to an idle environment only: that is waited for, until the last
         invocation's deadline, unless `patient` is false.
         """
-        state = self._state
-        if state is None:
+        generation = self._generation
+        if generation is None:
             return
-        if reason == "spindown" and patient and self.invocations:
-            self._wait_until_idle_or_broken(state)
-        self._state = None
-        began_s = time.monotonic()
-        deadline_unix_ms = int((time.time() + SHUTDOWN_LIMIT_S) * 1000)
-        runtime, self._runtime = self._runtime, None
-        if runtime is not None:
-            if reason == "spindown":
-                runtime.send_signal(signal.SIGTERM)
-                runtime.wait(RUNTIME_SHUTDOWN_S)
-            runtime.stop()
-        told_s = time.monotonic()
-        state.post_shutdown(reason, deadline_unix_ms)
-        for extension in self._extensions:
-            left_s = began_s + SHUTDOWN_LIMIT_S - time.monotonic()
-            by_itself = extension.wait(max(0.0, left_s))
-            extension.stop()
-            ended_s = extension.ended_s or time.monotonic()
-            self.exits.append(
-                ExtensionExit(
-                    name=extension.name,
-                    status=extension.status,
-                    killed=not by_itself,
-                    after_s=ended_s - told_s,
-                    before_deadline_s=began_s + SHUTDOWN_LIMIT_S - ended_s,
-                )
-            )
-        state.end()
-        if self._telemetry is not None:
-            self._telemetry.close()
-
-    def _wait_until_idle_or_broken(self, state: ApiState) -> None:
-        left_s = self.invocations[-1].began_s + self.function.timeout_s - time.monotonic()
-        processes = [*self._extensions, *([self._runtime] if self._runtime else [])]
-        with state.changed:
-            state.changed.wait_for(
-                lambda: state.idle or any(not one.running for one in processes),
-                timeout=max(0.0, left_s),
-            )
+        if reason == "spindown" and patient and self.invocations and not generation.frozen:
+            left_s = self.invocations[-1].began_s + self.function.timeout_s - time.monotonic()
+            generation.wait_idle_or_broken(max(0.0, left_s))
+        self._reset(reason, None)
 
     def close(self, *, patient: bool = True) -> None:
         """Shut down, and leave nothing behind."""
+        generation = self._generation
         try:
             self.shutdown(patient=patient)
         finally:
-            for process in (*self._extensions, *((self._runtime,) if self._runtime else ())):
-                process.stop()
+            if generation is not None:
+                generation.stop()
             self._server.close()
             self._folder.cleanup()
+
+    def _reset(self, reason: str, invocation: Invocation | None) -> None:
+        generation, self._generation = self._generation, None
+        if generation is None:
+            return
+
+        def report() -> None:
+            if invocation is not None:
+                self._report(invocation)
+
+        self.exits += generation.shutdown(reason, report)
+        self._statuses = {one.name: one.status for one in generation.extensions}
+        if self._telemetry is not None:
+            self._telemetry.close()
+
+    # Init
+
+    def _ready_generation(self) -> Generation | None:
+        """One that waits for an event; None where there is none."""
+        generation = self._generation
+        if generation is None or self.function.managed or generation.frozen:
+            return generation
+        left_s = self.function.timeout_s
+        if self.invocations:
+            left_s = self.invocations[-1].began_s + self.function.timeout_s - time.monotonic()
+        if generation.wait_idle(max(0.05, left_s)):
+            return generation
+        runtime = generation.runtime
+        crashed = runtime is not None and not runtime.running
+        self._reset("failure" if crashed else "timeout", None)
+        return None
+
+    def _start(self, phase: str, limit_s: float) -> Generation:
+        """Start a generation, `ready` or not."""
+        function = self.function
+        generation = Generation(
+            function,
+            self._extension_files(),
+            self._telemetry,
+            phase,
+            on_runtime_done=self._answered,
+            on_idle=self._on_idle,
+        )
+        self._server.use(generation.state)
+        self._generation = generation
+        generation.start(
+            self._runtime_command, self._environ(), self.directory, self._on_line, limit_s
+        )
+        self._was_initialised = True
+        if generation.ready and phase == "init":
+            self._first_init_s = generation.init_s
+        return generation
+
+    def _start_for_invocation(self) -> Generation:
+        """Init while an invocation waits: Lambda tries a failed first one once more.
+
+        AWS's emulator, which has no Telemetry API, fails the invocation at once.
+        """
+        first = not self._was_initialised
+        limit_s = self.function.init_timeout_s if first else self.function.timeout_s
+        generation = self._start("init" if first else "invoke", limit_s)
+        if first and not generation.ready and self._telemetry is not None:
+            self._reset("timeout" if generation.init_timed_out else "spindown", None)
+            generation = self._start("invoke", self.function.timeout_s)
+        return generation
+
+    def _failed_init(self, generation: Generation, invocation: Invocation) -> InvocationResult:
+        """The extensions never hear of this invocation, save by the Telemetry API."""
+        timed_out, error_type = generation.init_timed_out, generation.init_error_type
+        self._emit_start(invocation)
+        self._runtime_done(
+            invocation,
+            "timeout" if timed_out else "error",
+            None if timed_out else error_type,
+        )
+        reason = "spindown" if generation.phase == "init" else "failure"
+        self._reset("timeout" if timed_out else reason, invocation)
+        payload = generation.state.init_error
+        crashed = [name for name, code in self.extension_statuses().items() if code]
+        if crashed and payload is None and not timed_out:
+            text = f"extension {', '.join(crashed)} exited during init"
+            payload = _error("Extension.Crash", text, invocation)
+        payload = payload or _error(error_type, "init did not succeed", invocation)
+        return self._ended(invocation, TIMEOUT if timed_out else ERROR, payload)
+
+    def _on_idle(self) -> None:
+        """Everything waits: the report leaves, and Lambda may freeze."""
+        generation = self._generation
+        if generation is None or self.function.managed:
+            return
+        last = self.invocations[-1] if self.invocations else None
+        if last is not None and last.done:
+            self._report(last)
+        if self._freeze_when_idle and last is not None and last.done:
+            generation.freeze()
+
+    # Telemetry
 
     def _emit(self, kind: str, record: dict[str, Any]) -> None:
         if self._telemetry is not None:
             self._telemetry.emit(kind, record)
 
+    def _emit_start(self, invocation: Invocation) -> None:
+        record: dict[str, Any] = {
+            "requestId": invocation.request_id,
+            "version": self.function.version,
+            **_tracing(invocation),
+        }
+        if self.function.managed:
+            record["functionArn"] = self.function.arn
+        if invocation.tenant_id is not None:
+            record["tenantId"] = invocation.tenant_id
+        self._emit("platform.start", record)
+
+    def _answered(self, invocation: Invocation) -> None:
+        if invocation.failed:
+            self._runtime_done(invocation, "error", _error_type(invocation.response))
+        else:
+            self._runtime_done(invocation, "success", None)
+
     def _runtime_done(self, invocation: Invocation, status: str, error_type: str | None) -> None:
-        """``platform.runtimeDone`` and the report that follows it."""
-        ended_s = invocation.responded_s or time.monotonic()
-        duration_s = ended_s - invocation.began_s
-        produced = len(invocation.response or b"")
-        request_id = invocation.request_id
+        """``platform.runtimeDone``, once."""
+        with self._lock:
+            if invocation.ordinal in self._done:
+                return
+            duration_s = self._duration_s(invocation)
+            self._done[invocation.ordinal] = (status, error_type, duration_s)
         self._emit(
             "platform.runtimeDone",
-            runtime_done(request_id, status, duration_s, produced, error_type),
+            {
+                "requestId": invocation.request_id,
+                "status": status,
+                **({"errorType": error_type} if error_type else {}),
+                "metrics": {
+                    "durationMs": _milliseconds(duration_s),
+                    "producedBytes": len(invocation.response or b""),
+                },
+                "spans": self._spans(invocation, duration_s),
+                **_tracing(invocation),
+            },
         )
-        init_s, self._init_s = self._init_s, None
-        memory_mb = self.function.memory_mb
-        self._emit("platform.report", report(request_id, status, duration_s, memory_mb, init_s))
 
-    def _responded(self, invocation: Invocation) -> None:
-        if not invocation.failed:
-            self._runtime_done(invocation, "success", None)
-            return
-        try:
-            error_type = json.loads(invocation.response or b"")["errorType"]
-        except (ValueError, KeyError, TypeError):
-            error_type = None
-        self._runtime_done(invocation, "error", error_type)
+    def _report(self, invocation: Invocation) -> None:
+        """``platform.report``, once, after ``runtimeDone``."""
+        with self._lock:
+            if invocation.ordinal in self._reported or invocation.ordinal not in self._done:
+                return
+            self._reported.add(invocation.ordinal)
+            status, error_type, duration_s = self._done[invocation.ordinal]
+        init_s, self._first_init_s = self._first_init_s, None
+        restore_s, self._restore_s = self._restore_s, None
+        size_mb = self.function.memory_mb
+        billed_s = duration_s + (init_s or 0.0) + (restore_s or 0.0)
+        metrics: dict[str, Any] = {
+            "durationMs": _milliseconds(duration_s),
+            "billedDurationMs": math.ceil(billed_s * 1000),
+            "memorySizeMB": size_mb,
+            "maxMemoryUsedMB": self._memory.used_mb(size_mb),
+        }
+        if init_s is not None:
+            metrics["initDurationMs"] = _milliseconds(init_s)
+        if restore_s is not None:
+            metrics["restoreDurationMs"] = _milliseconds(restore_s)
+        over_s = time.monotonic() - invocation.began_s - duration_s
+        end_unix_s = invocation.began_unix_s + duration_s
+        overhead = {
+            "name": "extensionOverhead",
+            "start": moment(end_unix_s),
+            "durationMs": _milliseconds(max(0.0, over_s)),
+        }
+        self._emit(
+            "platform.report",
+            {
+                "requestId": invocation.request_id,
+                "status": status,
+                **({"errorType": error_type} if error_type else {}),
+                "metrics": metrics,
+                "spans": [overhead],
+                **_tracing(invocation),
+            },
+        )
+
+    def _spans(self, invocation: Invocation, duration_s: float) -> list[dict[str, Any]]:
+        """The parts of an invocation that has answered."""
+        if invocation.responded_s is None:
+            return []
+        latency_s = invocation.responded_s - invocation.began_s
+        began, over = invocation.began_unix_s, invocation.began_unix_s + latency_s
+        parts = [("responseLatency", began, latency_s), ("responseDuration", over, 0.0)]
+        if not self.function.managed:
+            parts.append(("runtimeOverhead", over, max(0.0, duration_s - latency_s)))
+        return [
+            {"name": name, "start": moment(start), "durationMs": _milliseconds(length)}
+            for name, start, length in parts
+        ]
+
+    def _duration_s(self, invocation: Invocation) -> float:
+        return (invocation.responded_s or time.monotonic()) - invocation.began_s
 
     def _ended(self, invocation: Invocation, status: str, payload: bytes) -> InvocationResult:
-        duration_s = time.monotonic() - invocation.began_s
-        if invocation.responded_s is not None:
-            duration_s = invocation.responded_s - invocation.began_s
         return InvocationResult(
-            invocation.ordinal, invocation.request_id, status, payload, duration_s
+            invocation.ordinal,
+            invocation.request_id,
+            status,
+            payload,
+            self._duration_s(invocation),
         )
 
-    def _ready_state(self) -> ApiState | None:
-        """An environment that waits for an event; None where init failed."""
-        state = self._state
-        if state is not None:
-            last = self.invocations[-1] if self.invocations else None
-            left_s = self.function.timeout_s
-            if last is not None:
-                left_s = last.began_s + self.function.timeout_s - time.monotonic()
-            if self.wait_idle(max(0.05, left_s)):
-                return state
-            crashed = self._runtime is not None and not self._runtime.running
-            self.shutdown("failure" if crashed else "timeout")
-        return self._init()
-
-    def _init(self) -> ApiState | None:
-        files = self._extension_files()
-        function = self.function
-        state = ApiState(
-            frozenset(path.name for path in files),
-            {
-                "functionName": function.name,
-                "functionVersion": function.version,
-                "handler": function.handler,
-                "accountId": function.account_id,
-            },
-            self._telemetry,
-            self._responded,
-        )
-        self._state = state
-        self._server.use(state)
-        self._log_stream = f"{time.strftime('%Y/%m/%d')}/[{function.version}]{uuid.uuid4().hex}"
-        environ = self._environ()
-        shown = {
-            name: value
-            for name, value in environ.items()
-            if name not in _HIDDEN_FROM_EXTENSIONS and not name.startswith("_X_AMZN_")
-        }
-
-        def changed() -> None:
-            with state.changed:
-                state.changed.notify_all()
-
-        began_s = time.monotonic()
-        until_s = began_s + INIT_LIMIT_S
-        phase = {"initializationType": "on-demand", "phase": "init"}
-        self._emit("platform.initStart", phase)
-        self._extensions = [
-            Process(path.name, [str(path)], shown, self.directory, self._on_line, changed)
-            for path in files
-        ]
-        names = {path.name for path in files}
-        with state.changed:
-            state.changed.wait_for(
-                lambda: (
-                    names <= state.registered_names
-                    or any(not one.running for one in self._extensions)
-                ),
-                timeout=INIT_LIMIT_S,
-            )
-        if names <= state.registered_names:
-            self._runtime = Process(
-                "function",
-                self._runtime_command,
-                environ,
-                function.code_directory,
-                self._on_line,
-                changed,
-            )
-            runtime = self._runtime
-            with state.changed:
-                state.changed.wait_for(
-                    lambda: state.idle or state.init_error is not None or not runtime.running,
-                    timeout=max(0.0, until_s - time.monotonic()),
-                )
-            if state.idle:
-                self._init_s = time.monotonic() - began_s
-                duration_ms = round(self._init_s * 1000, 3)
-                self._emit("platform.initRuntimeDone", {**phase, "status": "success"})
-                self._emit(
-                    "platform.initReport",
-                    {**phase, "status": "success", "metrics": {"durationMs": duration_ms}},
-                )
-                return state
-        self._init_error = state.init_error
-        self.shutdown("failure")
-        return None
-
-    _init_error: bytes | None = None
-
-    def _init_failure(self) -> bytes:
-        if self._init_error is not None:
-            return self._init_error
-        crashed = [name for name, status in self.extension_statuses().items() if status]
-        if crashed:
-            return _error("Extension.Crash", f"extension {', '.join(crashed)} exited during init")
-        return _error("Runtime.InitError", "init did not end in time, or the runtime exited")
+    # What processes see
 
     def _extension_files(self) -> list[Path]:
         if self._extensions_directory is None:
@@ -418,14 +522,15 @@ class LambdaEnvironment:
         function = self.function
         kept = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
         environ = {name: os.environ[name] for name in kept if name in os.environ}
+        day = time.strftime("%Y/%m/%d")
         environ.update(
             AWS_LAMBDA_RUNTIME_API=self._server.address,
             AWS_LAMBDA_FUNCTION_NAME=function.name,
             AWS_LAMBDA_FUNCTION_VERSION=function.version,
             AWS_LAMBDA_FUNCTION_MEMORY_SIZE=str(function.memory_mb),
-            AWS_LAMBDA_INITIALIZATION_TYPE="on-demand",
+            AWS_LAMBDA_INITIALIZATION_TYPE=function.initialization_type,
             AWS_LAMBDA_LOG_GROUP_NAME=f"/aws/lambda/{function.name}",
-            AWS_LAMBDA_LOG_STREAM_NAME=self._log_stream,
+            AWS_LAMBDA_LOG_STREAM_NAME=f"{day}/[{function.version}]{uuid.uuid4().hex}",
             AWS_EXECUTION_ENV=f"AWS_Lambda_python{sys.version_info[0]}.{sys.version_info[1]}",
             AWS_REGION=function.region,
             AWS_DEFAULT_REGION=function.region,
@@ -436,6 +541,8 @@ class LambdaEnvironment:
             TMPDIR=self.directory,
             _HANDLER=function.handler,
         )
+        if function.managed:
+            environ["AWS_LAMBDA_MAX_CONCURRENCY"] = str(function.max_concurrency)
         environ.update(function.environ)
         return environ
 
@@ -447,5 +554,21 @@ def _root_of_packages() -> str:
     return str(Path(fifo.__file__).resolve().parent.parent)
 
 
-def _error(error_type: str, message: str) -> bytes:
+def _error(error_type: str, text: str, invocation: Invocation) -> bytes:
+    message = f"RequestId: {invocation.request_id} Error: {text}"
     return json.dumps({"errorType": error_type, "errorMessage": message}).encode()
+
+
+def _error_type(payload: bytes | None) -> str | None:
+    try:
+        return str(json.loads(payload or b"")["errorType"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _tracing(invocation: Invocation) -> dict[str, Any]:
+    return {} if invocation.tracing is None else {"tracing": invocation.tracing}
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 3)

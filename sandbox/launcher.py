@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 
-def write_extensions(folder: Path) -> Path:
+def write_extensions(folder: Path, seen_as: str | None = None) -> Path:
     """Make ``folder/extensions/spanpipe`` and what it starts; the extensions folder.
+
+    `seen_as` is where its processes find `folder`, where that is somewhere else.
 
     The interpreter runs isolated and without `site` (``-I -S``), as in the layer: neither
     ``PYTHONPATH`` nor the function's packages can answer its imports first. ``-I`` also
@@ -25,8 +27,7 @@ def write_extensions(folder: Path) -> Path:
     extensions = folder / "extensions"
     extensions.mkdir()
     script = extensions / "spanpipe"
-    script.write_text(
-        f"#!/bin/sh\nexec {shlex.quote(sys.executable)} -I -S {shlex.quote(str(program))}\n"
-    )
+    path = str(program) if seen_as is None else f"{seen_as}/{program.name}"
+    script.write_text(f"#!/bin/sh\nexec {shlex.quote(sys.executable)} -I -S {shlex.quote(path)}\n")
     script.chmod(0o755)
     return extensions

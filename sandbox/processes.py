@@ -72,6 +72,10 @@ class Process:
         except ProcessLookupError:
             pass
 
+    def kill(self) -> None:
+        """SIGKILL, as from the kernel that runs out of memory."""
+        self.send_signal(signal.SIGKILL)
+
     def wait(self, timeout_s: float) -> bool:
         """Whether it ended within `timeout_s`."""
         return self._ended.wait(timeout_s)

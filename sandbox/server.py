@@ -7,6 +7,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
+from sandbox import schema
 from sandbox.http_server import LoopbackServer
 from sandbox.state import ApiError, ApiState, GoneError
 
@@ -65,6 +66,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._serve(
             {
                 f"{_RUNTIME}/invocation/next": self._next_invocation,
+                f"{_RUNTIME}/restore/next": self._restore_next,
                 f"{_EXTENSION}/event/next": self._next_event,
             }
         )
@@ -72,6 +74,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         routes: dict[str, Callable[[], None]] = {
             f"{_RUNTIME}/init/error": self._init_error,
+            f"{_RUNTIME}/restore/error": self._init_error,
             f"{_EXTENSION}/register": self._register,
             f"{_EXTENSION}/init/error": self._extension_error,
             f"{_EXTENSION}/exit/error": self._extension_error,
@@ -107,7 +110,13 @@ class _Handler(BaseHTTPRequestHandler):
         }
         if invocation.trace_header is not None:
             headers["Lambda-Runtime-Trace-Id"] = invocation.trace_header
+        if invocation.tenant_id is not None:
+            headers["Lambda-Runtime-Aws-Tenant-Id"] = invocation.tenant_id
         self._send(200, invocation.payload, headers)
+
+    def _restore_next(self) -> None:
+        self.state().restore_next()
+        self._send(200, b"{}")
 
     def _answer(self) -> None:
         *_, request_id, kind = self.path.split("/")
@@ -126,10 +135,12 @@ class _Handler(BaseHTTPRequestHandler):
             value = json.loads(self._body())
         except ValueError as error:
             raise ApiError(400, "InvalidRequestFormat", "the body is no JSON") from error
-        events = value.get("events", []) if isinstance(value, dict) else None
+        problem = schema.problem(schema.REGISTER, value)
+        if problem:
+            raise ApiError(403, "Extension.InvalidEventType", problem)
         features = self.headers.get("Lambda-Extension-Accept-Feature", "")
         identifier, body = self.state().register(
-            self.headers.get("Lambda-Extension-Name"), events, "accountId" in features
+            self.headers.get("Lambda-Extension-Name"), value["events"], "accountId" in features
         )
         self._send(200, json.dumps(body).encode(), {"Lambda-Extension-Identifier": identifier})
 

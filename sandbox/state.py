@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from sandbox import schema
 from sandbox.telemetry import SubscriptionError, Telemetry
 
 EVENTS = ("INVOKE", "SHUTDOWN")
@@ -59,8 +60,11 @@ class Invocation:
     invoked_function_arn: str
     trace_header: str | None
     began_s: float
+    began_unix_s: float
+    tenant_id: str | None = None
     response: bytes | None = None
     failed: bool = False
+    timed_out: bool = False
     responded_s: float | None = None
     idle_s: float | None = None
 
@@ -69,28 +73,47 @@ class Invocation:
         """Whether the runtime has answered."""
         return self.response is not None
 
+    @property
+    def tracing(self) -> dict[str, str] | None:
+        """The trace header as events carry it."""
+        if self.trace_header is None:
+            return None
+        return {"type": "X-Amzn-Trace-Id", "value": self.trace_header}
+
 
 class ApiState:
-    """One generation of processes: from their start to the environment's reset."""
+    """One generation of processes: from their start to the environment's reset.
+
+    `on_runtime_done` is told of an answered invocation when the runtime asks for the next,
+    `on_idle` once when everything waits; the latter under the lock.
+    """
 
     def __init__(
         self,
         file_names: frozenset[str],
         registration: dict[str, str],
         telemetry: Telemetry | None = None,
+        *,
+        managed: bool = False,
         on_runtime_done: Callable[[Invocation], None] = lambda invocation: None,
+        on_idle: Callable[[], None] = lambda: None,
     ) -> None:
         self.changed = threading.Condition()
         self.extensions: dict[str, Extension] = {}
-        self.invocation: Invocation | None = None
         self.init_error: bytes | None = None
-        self.runtime_waiting = False
         self.gone = False
+        self.snapshot_taken = False
+        self._managed = managed
+        self._restored = False
+        self._waiting_runtimes = 0
+        self._pending: deque[Invocation] = deque()
+        self._active: dict[str, Invocation] = {}
+        self._last: Invocation | None = None
         self._file_names = file_names
         self._telemetry = telemetry
         self._on_runtime_done = on_runtime_done
+        self._on_idle = on_idle
         self._registration = registration
-        self._delivered = True
 
     # The platform's side
 
@@ -100,29 +123,46 @@ class ApiState:
         return frozenset(one.name for one in self.extensions.values())
 
     @property
+    def waiting_runtimes(self) -> int:
+        """Calls that wait for an invocation."""
+        return self._waiting_runtimes
+
+    @property
     def idle(self) -> bool:
         """The runtime and every extension wait: now it could be frozen."""
         return (
-            self.runtime_waiting
-            and self._delivered
+            (self._waiting_runtimes > 0 or (self.snapshot_taken and not self._restored))
+            and not self._pending
             and all(one.waiting and not one.pending for one in self.extensions.values())
         )
 
     def begin(self, invocation: Invocation) -> None:
         """Hand `invocation` to the runtime and to the extensions that want it."""
         with self.changed:
-            self.invocation = invocation
-            self._delivered = False
-            tracing = invocation.trace_header
+            self._pending.append(invocation)
+            self._active[invocation.request_id] = invocation
+            self._last = invocation
             event: dict[str, Any] = {
                 "eventType": "INVOKE",
                 "deadlineMs": invocation.deadline_unix_ms,
                 "requestId": invocation.request_id,
                 "invokedFunctionArn": invocation.invoked_function_arn,
             }
-            if tracing is not None:
-                event["tracing"] = {"type": "X-Amzn-Trace-Id", "value": tracing}
+            if invocation.tracing is not None:
+                event["tracing"] = invocation.tracing
             self._post("INVOKE", event)
+
+    def give_up(self, invocation: Invocation) -> None:
+        """Nobody waits for its answer any more."""
+        with self.changed:
+            invocation.timed_out = True
+            self._active.pop(invocation.request_id, None)
+
+    def restore(self) -> None:
+        """The snapshot is resumed."""
+        with self.changed:
+            self._restored = True
+            self.changed.notify_all()
 
     def post_shutdown(self, reason: str, deadline_unix_ms: int) -> None:
         """Tell the extensions."""
@@ -155,6 +195,10 @@ class ApiState:
         if not isinstance(events, list) or any(one not in EVENTS for one in events):
             raise ApiError(
                 403, "Extension.InvalidEventType", f"events must be of {', '.join(EVENTS)}"
+            )
+        if "INVOKE" in events and self._managed:
+            raise ApiError(
+                403, "Extension.InvalidEventType", "Managed Instances send no INVOKE event"
             )
         if "SHUTDOWN" in events and name not in self._file_names:
             raise ApiError(
@@ -197,11 +241,11 @@ class ApiState:
 
     def subscribe(self, identifier: str | None, value: object) -> bool:
         """``PUT /telemetry``; whether there is a Telemetry API here."""
-        self._extension(identifier)
+        extension = self._extension(identifier)
         if self._telemetry is None:
             return False
         try:
-            self._telemetry.subscribe(value)
+            self._telemetry.subscribe(extension.name, value)
         except SubscriptionError as error:
             raise ApiError(400, "ValidationError", str(error)) from error
         return True
@@ -210,26 +254,38 @@ class ApiState:
 
     def next_invocation(self) -> Invocation:
         """``GET /runtime/invocation/next``. Raises GoneError at the end."""
-        last = self.invocation
-        if last is not None and last.done:
+        last = self._last
+        if last is not None and last.done and not self._managed:
             self._on_runtime_done(last)
         with self.changed:
-            self.runtime_waiting = True
+            self._waiting_runtimes += 1
             self._note_idle()
             self.changed.notify_all()
-            while self._delivered or self.invocation is None:
+            try:
+                while not self._pending:
+                    if self.gone:
+                        raise GoneError
+                    self.changed.wait()
+            finally:
+                self._waiting_runtimes -= 1
+            return self._pending.popleft()
+
+    def restore_next(self) -> None:
+        """``GET /runtime/restore/next``: the snapshot is taken while this waits."""
+        with self.changed:
+            self.snapshot_taken = True
+            self._note_idle()
+            self.changed.notify_all()
+            while not self._restored:
                 if self.gone:
                     raise GoneError
                 self.changed.wait()
-            self._delivered = True
-            self.runtime_waiting = False
-            return self.invocation
 
     def respond(self, request_id: str, payload: bytes, *, failed: bool) -> None:
         """``POST …/response`` or ``…/error``."""
         with self.changed:
-            invocation = self.invocation
-            if invocation is None or invocation.request_id != request_id or invocation.done:
+            invocation = self._active.pop(request_id, None)
+            if invocation is None or invocation.done:
                 raise ApiError(400, "InvalidRequestID", f"{request_id} is not being invoked")
             invocation.response = payload
             invocation.failed = failed
@@ -257,12 +313,16 @@ class ApiState:
         return extension
 
     def _post(self, kind: str, event: dict[str, Any]) -> None:
+        schema.check(kind, event)
         for extension in self.extensions.values():
             if kind in extension.events:
                 extension.pending.append(event)
         self.changed.notify_all()
 
     def _note_idle(self) -> None:
-        invocation = self.invocation
-        if invocation is not None and invocation.idle_s is None and invocation.done and self.idle:
-            invocation.idle_s = time.monotonic()
+        if not self.idle:
+            return
+        last = self._last
+        if last is not None and last.idle_s is None and last.done:
+            last.idle_s = time.monotonic()
+        self._on_idle()

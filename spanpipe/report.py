@@ -14,9 +14,10 @@ from exporter import attributes as names
 _SERVER = 2
 """``Span.SpanKind.SPAN_KIND_SERVER``."""
 _COLUMNS = (
-    f"{'#':>4}  {'fate':<10}  {'duration':>10}  {'start':<5}  {'children':>8}  result or error"
+    f"{'#':>4}  {'fate':<13}  {'duration':>10}  {'start':<5}  {'children':>8}  result or error"
 )
-_STYLES = {"returned": "green", "raised": "red", "timed_out": "red", "crashed": "red"}
+_STYLES = {"returned": "green", "unreported": "yellow"}
+"""By fate; every other is a failure, and red."""
 _MAX_RESULT_CHARACTERS = 48
 
 
@@ -30,6 +31,8 @@ class Row:
     duration_s: float
     cold_start: bool
     child_count: int
+    captured: bool
+    """Whether a writer told a result, captured or not."""
     text: str
 
 
@@ -56,6 +59,7 @@ def rows_of(request: Any) -> Iterator[Row]:
             duration_s=(span.end_time_unix_nano - span.start_time_unix_nano) / 1e9,
             cold_start=names.FAAS_COLDSTART in found and found[names.FAAS_COLDSTART].bool_value,
             child_count=children.get(span.trace_id, 0),
+            captured=names.RESULT_CONTENT_KIND in found,
             text=_text(span, found),
         )
 
@@ -85,7 +89,7 @@ class TablePrinter:
             return
         ordinal = self._ordinals.get(row.request_id)
         line = Text(f"{ordinal if ordinal is not None else '?':>4}  ")
-        line.append(f"{row.fate:<10}", style=_STYLES.get(row.fate, "yellow"))
+        line.append(f"{row.fate:<13}", style=_STYLES.get(row.fate, "red"))
         line.append(
             f"  {_duration(row.duration_s):>10}  {'cold' if row.cold_start else 'warm':<5}"
             f"  {row.child_count:>8}  {row.text}"

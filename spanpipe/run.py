@@ -111,7 +111,9 @@ class _Session:
                 name=options.handler.replace("/", ".").partition(".")[0],
                 environ=environ,
             )
-            with LambdaEnvironment(function, str(extensions), on_line=self._on_line) as environment:
+            with LambdaEnvironment(
+                function, str(extensions), on_line=self._on_line, telemetry=True
+            ) as environment:
                 if options.endpoint is None:
                     self._printer.header()
                 for index in range(count):
@@ -161,7 +163,8 @@ class _Session:
                 self._resent += 1
                 continue
             span_ids.add(row.span_id)
-            self._uncaptured = self._uncaptured or row.fate == "unreported"
+            silent = row.fate in ("returned", "unreported") and not row.captured
+            self._uncaptured = self._uncaptured or silent
             self._printer.row(row)
 
     def _summary(self, invoked: int) -> int:

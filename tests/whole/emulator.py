@@ -1,16 +1,18 @@
 """AWS's runtime interface emulator around a function and the real extension.
 
-In a mount and PID namespace of its own: a folder is bound over `/opt` there and nowhere else,
-and every process in it ends with the first.
+In a mount and PID namespace of its own: folders are bound over `/opt` and others there and
+nowhere else, and every process in it ends with the first.
 """
 
 from __future__ import annotations
 
 import http.client
 import os
+import shlex
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import threading
@@ -24,7 +26,8 @@ from tests.whole.fetch import cannot, program
 
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 20.0
-_ENTER = 'mount --bind "$1" /opt && shift && exec "$@"'
+MAX_CONCURRENCY = 2
+_SHARED = "/mnt"
 _PATH = "/2015-03-31/functions/function/invocations"
 
 
@@ -44,6 +47,24 @@ def namespace_command() -> list[str]:
     return command
 
 
+def _open_to_all(*paths: Path) -> str:
+    """A script that puts `paths` where another user may read them, in this namespace alone."""
+    script = f"mount -t tmpfs -o mode=755 none {_SHARED}\n"
+    bind = ""
+    closed: set[Path] = set()
+    for index, path in enumerate(dict.fromkeys(path.resolve() for path in paths)):
+        blocking = [one for one in path.parents if not one.stat().st_mode & stat.S_IXOTH]
+        if not blocking:
+            continue
+        closed.add(blocking[-1])
+        held, quoted = f"{_SHARED}/{index}", shlex.quote(str(path))
+        script += f"mkdir {held}\nmount --bind {quoted} {held}\n"
+        bind += f"mkdir -p {quoted}\nmount --bind {held} {quoted}\n"
+    for folder in sorted(closed):
+        script += f"mount -t tmpfs -o mode=755 none {shlex.quote(str(folder))}\n"
+    return script + bind
+
+
 def free_port() -> int:
     """A port that was free a moment ago."""
     with socket.socket() as probe:
@@ -53,7 +74,11 @@ def free_port() -> int:
 
 
 class Emulator:
-    """Runs `handler` from `code_directory`; `lines` has what all processes printed."""
+    """Runs `handler` from `code_directory`; `lines` has what all processes printed.
+
+    `managed`: in its mode of Managed Instances, which has a Telemetry API. There it runs
+    everything as a user of its own, so what is needed is bound where that user may go.
+    """
 
     def __init__(
         self,
@@ -62,21 +87,40 @@ class Emulator:
         code_directory: Path,
         timeout_s: int,
         environ: Mapping[str, str],
+        *,
+        managed: bool = False,
     ) -> None:
         emulator = program("emulator")
         enter = namespace_command()
         opt = folder / "opt"
         opt.mkdir()
-        write_extensions(opt)
-        self.directory = folder / "tmp"
-        self.directory.mkdir()
+        write_extensions(opt, "/opt")
+        runtime = [sys.executable, "-m", "awslambdaric", handler]
+        script = 'mount --bind "$1" /opt && shift\n'
+        if managed:
+            if os.geteuid() != 0:
+                cannot("the emulator's Managed Instances need root")
+            directory = f"{_SHARED}/tmp"
+            bootstrap = opt / "bootstrap"
+            bootstrap.write_text(f"#!/bin/sh\nexec {shlex.join(runtime)}\n")
+            bootstrap.chmod(0o755)
+            script += _open_to_all(ROOT, Path(sys.prefix), Path(sys.base_prefix))
+            script += f"mkdir -m 1777 {directory}\n"
+            script += "mount -t tmpfs -o mode=755 none /var\nmkdir /var/task\n"
+            script += f"mount --bind {shlex.quote(str(code_directory))} /var/task\n"
+            code = "/var/task"
+            environ = {**environ, "AWS_LAMBDA_MAX_CONCURRENCY": str(MAX_CONCURRENCY)}
+        else:
+            made = folder / "tmp"
+            made.mkdir()
+            directory, code = str(made), str(code_directory)
         self._port = free_port()
         self.lines: list[str] = []
         command = [
             *enter,
             "sh",
-            "-c",
-            _ENTER,
+            "-ec",
+            script + 'exec "$@"',
             "sh",
             str(opt),
             str(emulator),
@@ -84,26 +128,23 @@ class Emulator:
             f"127.0.0.1:{self._port}",
             "--runtime-api-address",
             f"127.0.0.1:{free_port()}",
-            sys.executable,
-            "-m",
-            "awslambdaric",
-            handler,
+            *runtime,
         ]
         full = {
             "PATH": os.environ["PATH"],
-            "PYTHONPATH": os.pathsep.join((str(code_directory), str(ROOT))),
+            "PYTHONPATH": os.pathsep.join((code, str(ROOT))),
             "AWS_LAMBDA_FUNCTION_NAME": "function",
             "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",
             "AWS_LAMBDA_FUNCTION_TIMEOUT": str(timeout_s),
             "AWS_LAMBDA_FUNCTION_HANDLER": handler,
             "AWS_REGION": "eu-west-1",
-            "SPANPIPE_DIR": str(self.directory),
+            "SPANPIPE_DIR": directory,
             **environ,
         }
         self._process = subprocess.Popen(
             command,
-            cwd=code_directory,
+            cwd="/" if managed else code_directory,
             env=full,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -21,8 +21,10 @@ VARIES = {
     "aws.lambda.invoked_arn": "the emulator's account and region are made up",
     "cloud.resource_id": "from the ARN",
     "cloud.account.id": "from the ARN; the emulator registers without one",
+    "telemetry.sdk.version": "of the installed package",
+    "telemetry.distro.version": "of this one",
 }
-"""Attributes whose value may differ between the sandbox and the emulator, and why."""
+"""Attributes whose value may differ from place to place, and why."""
 
 
 def invocation_spans(requests: list[Any]) -> list[dict[str, Any]]:
