@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import grpc
-from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
-from opentelemetry.sdk.trace import ReadableSpan
 
 from exporter.outcome import FAULT, Outcome, Verdict, shown_endpoint
 from exporter.settings import ExporterSettings, TlsSettings
+from exporter.signals import endpoint_of, grpc_signal
 
 RETRYABLE_CODES = frozenset(
     {
@@ -50,8 +47,9 @@ _OPTIONS = (
 class GrpcSender:
     """`exporter.delivery.Sender` over gRPC."""
 
-    def __init__(self, settings: ExporterSettings) -> None:
-        self._endpoint = shown_endpoint(settings.endpoint)
+    def __init__(self, settings: ExporterSettings, signal: str) -> None:
+        self._signal = grpc_signal(signal)
+        self._endpoint = shown_endpoint(endpoint_of(settings, signal))
         self._metadata = tuple((key.lower(), value) for key, value in settings.headers.items())
         self._compression = _COMPRESSIONS[settings.compression]
         self._settings = settings
@@ -60,17 +58,16 @@ class GrpcSender:
         self._aborted = False
         self._channel: Any = None
 
-    def send(self, spans: Sequence[ReadableSpan], timeout_s: float) -> Outcome:
+    def send(self, items: Any, count: int, timeout_s: float) -> Outcome:
         """See `Sender.send`."""
         began_s = time.monotonic()
-        count = len(spans)
         try:
             with self._lock:
                 self._aborted = False
-            request = encode_spans(spans)
+            request = self._signal.encode(items)
             if self._channel is None:
                 self._channel = _open_channel(self._settings)
-            stub: Any = TraceServiceStub(self._channel)  # type: ignore[no-untyped-call]
+            stub: Any = self._signal.stub(self._channel)
             call = stub.Export.future(
                 request,
                 timeout=max(0.001, timeout_s - (time.monotonic() - began_s)),
@@ -116,7 +113,7 @@ class GrpcSender:
             self._channel = None
 
     def _answered(self, answer: Any, count: int, duration_s: float) -> Outcome:
-        rejected = answer.partial_success.rejected_spans
+        rejected = getattr(answer.partial_success, self._signal.rejected)
         if not rejected:
             return Outcome(
                 Verdict.ACCEPTED,
@@ -129,7 +126,8 @@ class GrpcSender:
         return Outcome(
             Verdict.PARTIAL,
             count,
-            f"{self._endpoint} answered OK but rejected {rejected} of {count} spans: {message}",
+            f"{self._endpoint} answered OK but rejected {rejected} of {count} "
+            f"{self._signal.unit}: {message}",
             rejected_count=rejected,
             status="OK",
             duration_s=duration_s,

@@ -12,7 +12,6 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -20,14 +19,12 @@ import requests
 import urllib3
 from google.protobuf.message import DecodeError
 from opentelemetry.exporter.otlp.proto.http import Compression
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
-from opentelemetry.sdk.trace import ReadableSpan
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from exporter.outcome import FAULT, Outcome, Verdict, shown_endpoint
 from exporter.settings import ExporterSettings
+from exporter.signals import HttpSignal, endpoint_of, http_signal
 
 MAX_ANSWER_BYTES = 65_536
 """An answer is a few bytes of protobuf; more is not read."""
@@ -178,10 +175,11 @@ class _Adapter(HTTPAdapter):
 class _Session(requests.Session):
     """Turns every end of a request into an outcome."""
 
-    def __init__(self, wires: _Wires, endpoint: str) -> None:
+    def __init__(self, wires: _Wires, endpoint: str, signal: HttpSignal) -> None:
         super().__init__()
         self.outcome: Outcome | None = None
-        self.span_count = 0
+        self.item_count = 0
+        self._signal = signal
         self._wires = wires
         self._endpoint = shown_endpoint(endpoint)
         adapter = _Adapter(wires)
@@ -214,7 +212,7 @@ class _Session(requests.Session):
             reason = f"{type(cause).__name__}: {text}" if text else type(cause).__name__
         return Outcome(
             Verdict.RETRYABLE,
-            self.span_count,
+            self.item_count,
             f"{self._endpoint}: {reason}",
             uncertain=self._wires.sent,
         )
@@ -227,15 +225,16 @@ class _Session(requests.Session):
         status = response.status_code
         named = f"{self._endpoint} answered {status} {response.reason or ''}".rstrip()
         if status == 200:
-            rejected, message = _partial_success(body)
+            rejected, message = self._partial_success(body)
             if rejected:
                 raise self._judged(
                     Verdict.PARTIAL,
-                    f"{named} but rejected {rejected} of {self.span_count} spans: {message}",
+                    f"{named} but rejected {rejected} of {self.item_count} "
+                    f"{self._signal.unit}: {message}",
                     rejected_count=rejected,
                     status=str(status),
                 )
-            self.outcome = Outcome(Verdict.ACCEPTED, self.span_count, named, status=str(status))
+            self.outcome = Outcome(Verdict.ACCEPTED, self.item_count, named, status=str(status))
             if len(body) >= MAX_ANSWER_BYTES:
                 response.close()
             return
@@ -252,19 +251,29 @@ class _Session(requests.Session):
         response.close()
         raise self._judged(verdict, named, status=str(status), retry_after_s=retry_after_s)
 
+    def _partial_success(self, body: bytes) -> tuple[int, str]:
+        """What was rejected and the collector's words; (0, "") for what is no protobuf."""
+        try:
+            partial = self._signal.answer.FromString(body).partial_success
+        except DecodeError:
+            return 0, ""
+        return getattr(partial, self._signal.rejected), partial.error_message
+
     def _judged(self, verdict: Verdict, detail: str, **values: Any) -> _JudgedError:
-        return _JudgedError(Outcome(verdict, self.span_count, detail, **values))
+        return _JudgedError(Outcome(verdict, self.item_count, detail, **values))
 
 
 class HttpSender:
     """`exporter.delivery.Sender` over HTTP/1.1 with protobuf bodies."""
 
-    def __init__(self, settings: ExporterSettings) -> None:
+    def __init__(self, settings: ExporterSettings, signal: str) -> None:
         self._settings = settings
+        self._signal = http_signal(signal)
+        self._endpoint = endpoint_of(settings, signal)
         self._wires = _Wires()
-        self._session = _Session(self._wires, settings.endpoint)
+        self._session = _Session(self._wires, self._endpoint, self._signal)
 
-    def send(self, spans: Sequence[ReadableSpan], timeout_s: float) -> Outcome:
+    def send(self, items: Any, count: int, timeout_s: float) -> Outcome:
         """See `Sender.send`."""
         began_s = time.monotonic()
         until_s = began_s + timeout_s
@@ -273,11 +282,11 @@ class HttpSender:
         watchdog.daemon = True
         watchdog.start()
         try:
-            outcome = self._try(spans, until_s)
+            outcome = self._try(items, count, until_s)
             if outcome.status is None and not self._wires.connected and not self._wires.is_cut:
                 # The kept connection had died, as they do in a freeze: once more, on a new one.
                 died = outcome
-                outcome = self._try(spans, until_s)
+                outcome = self._try(items, count, until_s)
                 outcome = replace(outcome, uncertain=outcome.uncertain or died.uncertain)
         finally:
             watchdog.cancel()
@@ -291,23 +300,23 @@ class HttpSender:
         """See `Sender.close`."""
         self._session.close()
 
-    def _try(self, spans: Sequence[ReadableSpan], until_s: float) -> Outcome:
+    def _try(self, items: Any, count: int, until_s: float) -> Outcome:
         session = self._session
         session.outcome = None
-        session.span_count = len(spans)
+        session.item_count = count
         try:
-            self._exporter(max(0.001, until_s - time.monotonic())).export(spans)
+            self._exporter(max(0.001, until_s - time.monotonic())).export(items)
         except Exception as error:  # noqa: BLE001 - a fault of the library is an outcome too
-            return self._fault(len(spans), error)
+            return self._fault(count, error)
         if session.outcome is None:
-            return self._fault(len(spans), RuntimeError("the spans could not be encoded"))
+            return self._fault(count, RuntimeError(f"the {self._signal.unit} could not be encoded"))
         return session.outcome
 
-    def _exporter(self, timeout_s: float) -> OTLPSpanExporter:
+    def _exporter(self, timeout_s: float) -> Any:
         # Made anew for each flush, as its timeout cannot be changed; it opens nothing.
         settings = self._settings
-        exporter = OTLPSpanExporter(
-            endpoint=settings.endpoint,
+        exporter = self._signal.exporter(
+            endpoint=self._endpoint,
             certificate_file=settings.tls.ca_file,
             client_key_file=settings.tls.key_file,
             client_certificate_file=settings.tls.cert_file,
@@ -319,20 +328,10 @@ class HttpSender:
         exporter._client._logger = _silent  # it takes none from outside
         return exporter
 
-    def _fault(self, span_count: int, error: Exception) -> Outcome:
-        endpoint = shown_endpoint(self._settings.endpoint)
+    def _fault(self, count: int, error: Exception) -> Outcome:
+        endpoint = shown_endpoint(self._endpoint)
         detail = f"{endpoint}: {type(error).__name__}: {error}"
-        return Outcome(Verdict.REFUSED, span_count, detail, status=FAULT)
-
-
-def _partial_success(body: bytes) -> tuple[int, str]:
-    """Rejected spans and the collector's words; (0, "") for an answer that is no protobuf."""
-    try:
-        answer = ExportTraceServiceResponse.FromString(body)
-    except DecodeError:
-        return 0, ""
-    partial = answer.partial_success
-    return partial.rejected_spans, partial.error_message
+        return Outcome(Verdict.REFUSED, count, detail, status=FAULT)
 
 
 def _seconds(text: str | None) -> float | None:

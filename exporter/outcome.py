@@ -1,14 +1,10 @@
-"""Sending spans: what became of it, as a value; the senders behind one protocol."""
+"""Sending: what became of it, as a value; the senders behind one protocol."""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
-
-if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import ReadableSpan
+from typing import Any, Protocol
 
 
 class Verdict(enum.Enum):
@@ -16,7 +12,7 @@ class Verdict(enum.Enum):
 
     ACCEPTED = "accepted"
     PARTIAL = "partial success"
-    """Some spans were rejected; they must not be sent again (OTLP, "Partial Success")."""
+    """Some were rejected; they must not be sent again (OTLP, "Partial Success")."""
     RETRYABLE = "to be tried again"
     REFUSED = "refused"
     """It must not be sent again (OTLP, "Failures")."""
@@ -36,7 +32,7 @@ class Outcome:
     """
 
     verdict: Verdict
-    span_count: int
+    item_count: int
     detail: str
     rejected_count: int = 0
     status: str | None = None
@@ -48,8 +44,10 @@ class Outcome:
 class Sender(Protocol):
     """One endpoint and a connection kept between requests; for one thread, `abort` apart."""
 
-    def send(self, spans: Sequence[ReadableSpan], timeout_s: float) -> Outcome:
-        """Send `spans` in one request and wait for the answer. Never raises.
+    def send(self, items: Any, count: int, timeout_s: float) -> Outcome:
+        """Send `items` in one request and wait for the answer. Never raises.
+
+        `items` are the SDK's: a sequence of ReadableSpan or MetricsData, `count` of them.
 
         Back within `timeout_s` whatever the collector does, save that no timeout reaches
         into name resolution.

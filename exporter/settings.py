@@ -35,3 +35,5 @@ class ExporterSettings:
     """``gzip`` or ``none``."""
     timeout_ms: int = 10_000
     tls: TlsSettings = field(default_factory=TlsSettings)
+    metrics_endpoint: str | None = None
+    """For HTTP: where metrics go, the whole URL. gRPC has one endpoint for all signals."""

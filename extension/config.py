@@ -69,8 +69,14 @@ def load(
     errors = reading.problems + of_variables
     if settings.exporter is not None:
         exporter = destination.with_scheme(settings.exporter)
-        settings = replace(settings, exporter=exporter)
         errors += destination.problems(exporter, origins)
+        if settings.signals.metrics:
+            exporter = exporter if errors else destination.with_metrics(exporter)
+            nowhere = None if errors else destination.metrics_problem(exporter)
+            if nowhere:
+                where = origins.get("signals.metrics", "default")
+                errors.append(Problem(where, "signals.metrics", nowhere))
+        settings = replace(settings, exporter=exporter)
     if errors:
         settings = Settings(exporter=None, enabled=settings.enabled, log_level=settings.log_level)
     return LoadedConfig(settings, file, origins, tuple(sorted(errors, key=_order)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from exporter.settings import OTLP_GRPC, ExporterSettings
 from extension.problems import Origin, Problem, shown
@@ -22,6 +22,9 @@ _HEADER_VALUE = re.compile(r"(?! )[ -~]*(?<! )")
 """What both carry: printable ASCII."""
 
 MAX_PORT = 65_535
+TRACES_PATH = "/v1/traces"
+METRICS_PATH = "/v1/metrics"
+"""OTLP specification, "OTLP/HTTP Request"."""
 
 
 def with_scheme(exporter: ExporterSettings) -> ExporterSettings:
@@ -31,6 +34,27 @@ def with_scheme(exporter: ExporterSettings) -> ExporterSettings:
         exporter = replace(exporter, endpoint=f"{scheme}://{exporter.endpoint}")
     # It has had its effect: an endpoint always names its scheme from here on.
     return replace(exporter, tls=replace(exporter.tls, insecure=False))
+
+
+def with_metrics(exporter: ExporterSettings) -> ExporterSettings:
+    """Metrics go beside traces, as OTLP lays its paths out, unless they have a URL of their own."""
+    endpoint = exporter.endpoint
+    parts = urlsplit(endpoint)
+    if exporter.metrics_endpoint is None and parts.path.endswith(TRACES_PATH):
+        path = parts.path.removesuffix(TRACES_PATH) + METRICS_PATH
+        return replace(exporter, metrics_endpoint=urlunsplit(parts._replace(path=path)))
+    return exporter
+
+
+def metrics_problem(exporter: ExporterSettings) -> str | None:
+    """Why metrics, which are asked for, have nowhere to go."""
+    if exporter.protocol == OTLP_GRPC:
+        return None
+    if exporter.metrics_endpoint is None:
+        return (
+            f"needs an endpoint that ends in {TRACES_PATH}, or OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"
+        )
+    return endpoint_problem(exporter.metrics_endpoint, exporter.protocol)
 
 
 def problems(exporter: ExporterSettings, origins: Mapping[str, Origin]) -> list[Problem]:

@@ -221,6 +221,7 @@ class Loop:
         wall_s = time.time()
         for record in finished:
             self._backlog.accept(record, wall_s)
+            self._pipeline.measure(record)
             if isinstance(record, Invocation) and record.failure is not None:
                 self._has_failure = True
 
@@ -248,6 +249,7 @@ class Loop:
         self._schedule.configure(settings.flush, timeout_ms / 1000)
         self._lifecycle.max_body_bytes = settings.capture.max_body_bytes
         self._lifecycle.keep_bodies = settings.capture.response
+        self._lifecycle.platform_spans = settings.signals.platform_spans
         self._publish(
             enabled=settings.enabled,
             response=settings.capture.response,
@@ -256,8 +258,9 @@ class Loop:
 
     def _on_exported(self, exported: Exported) -> None:
         arrived, line = settle(exported, self._backlog)
-        if line:
-            self._log.warning(line)
+        for text in (line, exported.metrics_problem):
+            if text:
+                self._log.warning(text)
         self._schedule.on_export_done(time.time(), arrived=arrived)
         if self._schedule.exporter_down != self._policy.exporter_down:
             self._publish(exporter_down=self._schedule.exporter_down)
@@ -329,6 +332,8 @@ class Loop:
         noted = {**self._ledger.noted, **self._inbox.counts, **self._inbox.gaps()}
         for reason, count in self._lifecycle.counts.items():
             noted[reason] = noted.get(reason, 0) + count
+        if self._pipeline.unsent_measures:
+            noted["metrics_unsent"] = self._pipeline.unsent_measures
         if self._log.suppressed_count:
             noted["log_lines"] = self._log.suppressed_count
         self._ledger.noted = noted

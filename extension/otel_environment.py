@@ -12,13 +12,14 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from exporter.settings import OTLP_GRPC, OTLP_HTTP, ExporterSettings
+from extension.destination import TRACES_PATH
 from extension.log import LEVELS
 from extension.pairs import PairsError, merged_headers, parse_pairs
 from extension.problems import Origin, Problem, is_encodable, shown
 from extension.schema import DEFAULT_GRPC_ENDPOINT, DEFAULT_HTTP_ENDPOINT
 from extension.settings import Settings
 
-TRACES_PATH = "/v1/traces"
+METRICS_ENDPOINT = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"
 MAX_TIMEOUT_MS = 60_000
 
 _PROTOCOLS = {"grpc": OTLP_GRPC, "http/protobuf": OTLP_HTTP}
@@ -106,6 +107,9 @@ def _exporter(exporter: ExporterSettings, variables: _Variables) -> ExporterSett
     if found is not None:
         headers = variables.pairs(*found, f"{path}.headers")
         exporter = replace(exporter, headers=merged_headers(exporter.headers, headers))
+    metrics_endpoint = variables.get(METRICS_ENDPOINT, f"{path}.metrics_endpoint")
+    if metrics_endpoint is not None and exporter.protocol == OTLP_HTTP:
+        exporter = replace(exporter, metrics_endpoint=metrics_endpoint.strip())
     found = variables.exporter("COMPRESSION", f"{path}.compression")
     if found is not None:
         if found[1] in ("gzip", "none"):

@@ -7,17 +7,24 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from exporter.measures import Measure, measure_of
 from exporter.record import Record
 from extension.settings import Settings
 
 if TYPE_CHECKING:
+    from exporter.metrics_export import MetricsExport
     from exporter.outcome import Outcome, Sender
     from exporter.spans import SpanBuilder
     from extension.config import LoadedConfig
+
+
+MAX_MEASURES = 8_192
+"""Measures that wait for a collector; the oldest go first, and are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +45,13 @@ class Prepared:
 class Exported:
     """An export has come back; `outcome` None: its time was over before it began.
 
-    `fault` is one of ours: the same batch would fail again.
+    `fault` is one of ours: the same batch would fail again. `metrics_problem` is a line for
+    the log.
     """
 
     outcome: Outcome | None
     fault: Exception | None = None
+    metrics_problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +72,12 @@ class Pipeline:
         self._settings: Settings | None = None
         self._sender: Sender | None = None
         self._builder: SpanBuilder | None = None
+        self._metrics: MetricsExport | None = None
         self._lock = threading.Lock()
         self._aborted_before_s = float("-inf")
+        # Before the configuration is read nobody knows whether they are wanted.
+        self._measures: deque[Measure] = deque(maxlen=MAX_MEASURES)
+        self._lost_measures = 0
 
     def load(self) -> Result:
         """Read the configuration: file, then environment."""
@@ -84,8 +97,14 @@ class Pipeline:
 
             self._builder = SpanBuilder(settings.service_name, settings.resource_attributes)
             sender = open_sender(settings.exporter)
+            metrics = None
+            if settings.signals.metrics:
+                from exporter.metrics_export import MetricsExport
+
+                metrics = MetricsExport(settings.exporter, self._builder)
             with self._lock:
                 self._sender = sender
+                self._metrics = metrics
         return Prepared(time.monotonic() - began_s)
 
     def export(self, batch: Sequence[Record], asked_s: float, until_s: float) -> Result:
@@ -101,15 +120,46 @@ class Pipeline:
         left_s = until_s - time.monotonic()
         if left_s <= 0:
             return Exported(None)
-        return Exported(sender.send(spans, left_s))
+        outcome = sender.send(spans, len(spans), left_s)
+        return Exported(outcome, metrics_problem=self._export_metrics(outcome, until_s))
+
+    def measure(self, record: Record) -> None:
+        """Count `record` in the metrics, if they are wanted; from the loop's thread."""
+        settings = self._settings
+        if settings is None or settings.signals.metrics:
+            measure = measure_of(record)
+            if measure is not None:
+                if len(self._measures) == self._measures.maxlen:
+                    self._lost_measures += 1
+                self._measures.append(measure)
+
+    @property
+    def unsent_measures(self) -> int:
+        """Measures that nobody has received."""
+        settings = self._settings
+        if settings is None or not settings.signals.metrics:
+            return 0
+        unsent = self._metrics.unsent_count if self._metrics is not None else 0
+        return len(self._measures) + self._lost_measures + unsent
+
+    def _export_metrics(self, outcome: Outcome, until_s: float) -> str:
+        from exporter.outcome import Verdict
+
+        metrics = self._metrics
+        if metrics is None or outcome.verdict is Verdict.RETRYABLE:
+            return ""
+        taken = [self._measures.popleft() for _ in range(len(self._measures))]
+        return metrics.export(taken, until_s)
 
     def abort(self, now_s: float) -> None:
         """End the export in flight and those asked for before `now_s`; from the loop's thread."""
         with self._lock:
             self._aborted_before_s = now_s
-            sender = self._sender
+            sender, metrics = self._sender, self._metrics
         if sender is not None:
             sender.abort()
+        if metrics is not None:
+            metrics.abort()
 
     @staticmethod
     def failed(error: Exception) -> Result:

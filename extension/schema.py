@@ -17,6 +17,7 @@ from extension.settings import (
     CaptureSettings,
     FlushSettings,
     Settings,
+    SignalSettings,
 )
 from extension.yaml_source import Node
 
@@ -228,6 +229,12 @@ def read_settings(root: Node, reading: Reading) -> Settings:
         max_body_bytes=capture.integer("max_body_bytes", 65_536, 0, MAX_BODY_BYTES),
     )
     capture.finish()
+    signals = top.section("signals")
+    signal_settings = SignalSettings(
+        platform_spans=signals.boolean("platform_spans", True),
+        metrics=signals.boolean("metrics", False),
+    )
+    signals.finish()
     level = top.choice("log_level", "info", tuple(LEVELS))
     top.finish()
     return Settings(
@@ -237,6 +244,7 @@ def read_settings(root: Node, reading: Reading) -> Settings:
         },
         flush=flush_settings,
         capture=capture_settings,
+        signals=signal_settings,
         log_level=level,
     )
 

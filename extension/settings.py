@@ -34,6 +34,15 @@ class CaptureSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SignalSettings:
+    """What is sent beside the invocations and their own spans."""
+
+    platform_spans: bool = True
+    """The parts of an invocation that Lambda times, as child spans."""
+    metrics: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that can be set.
 
@@ -46,6 +55,7 @@ class Settings:
     resource_attributes: Mapping[str, str | bool | int | float] = field(default_factory=dict)
     flush: FlushSettings = field(default_factory=FlushSettings)
     capture: CaptureSettings = field(default_factory=CaptureSettings)
+    signals: SignalSettings = field(default_factory=SignalSettings)
     enabled: bool = True
     log_level: str = "info"
     """``debug``, ``info``, ``warning`` or ``error``."""

@@ -15,6 +15,10 @@ from typing import Any
 from google.protobuf.json_format import ParseDict
 from google.protobuf.json_format import ParseError as JsonParseError
 from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
@@ -24,8 +28,15 @@ from sandbox.http_server import LoopbackServer
 
 MAX_REQUEST_BYTES = 64 * 1024 * 1024
 TRACES_PATH = "/v1/traces"
+METRICS_PATH = "/v1/metrics"
 
 OnRequest = Callable[[ExportTraceServiceRequest], None]
+
+_SIGNALS: dict[str, tuple[Any, Any]] = {
+    TRACES_PATH: (ExportTraceServiceRequest, ExportTraceServiceResponse),
+    METRICS_PATH: (ExportMetricsServiceRequest, ExportMetricsServiceResponse),
+}
+"""Path → request and response."""
 
 
 class Receiver:
@@ -33,12 +44,13 @@ class Receiver:
 
     def __init__(self, on_request: OnRequest | None = None, *, grpc: bool = False) -> None:
         self.requests: list[ExportTraceServiceRequest] = []
+        self.metrics: list[ExportMetricsServiceRequest] = []
         self._arrived = threading.Condition()
         self._on_request = on_request
         receiver = self
 
         class Handler(_Handler):
-            def take(self, request: ExportTraceServiceRequest) -> None:
+            def take(self, request: Any) -> None:
                 receiver.take(request)
 
         self._http = LoopbackServer(Handler)
@@ -68,12 +80,15 @@ class Receiver:
         """Scheme, host and port."""
         return f"http://127.0.0.1:{self._grpc_port}"
 
-    def take(self, request: ExportTraceServiceRequest) -> None:
+    def take(self, request: ExportTraceServiceRequest | ExportMetricsServiceRequest) -> None:
         """A request has come."""
         with self._arrived:
-            self.requests.append(request)
-            if self._on_request is not None:
-                self._on_request(request)
+            if isinstance(request, ExportMetricsServiceRequest):
+                self.metrics.append(request)
+            else:
+                self.requests.append(request)
+                if self._on_request is not None:
+                    self._on_request(request)
             self._arrived.notify_all()
 
     def spans(self) -> list[Any]:
@@ -106,7 +121,7 @@ class _Handler(BaseHTTPRequestHandler):
     wbufsize = -1
     disable_nagle_algorithm = True
 
-    def take(self, request: ExportTraceServiceRequest) -> None:
+    def take(self, request: Any) -> None:
         raise NotImplementedError
 
     def log_message(self, format: str, *args: Any) -> None:
@@ -119,14 +134,15 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(413, b"", "text/plain")
             return
         body = self.rfile.read(length)
-        if self.path != TRACES_PATH:
-            self._send(404, f"only {TRACES_PATH} is here".encode(), "text/plain")
+        if self.path not in _SIGNALS:
+            self._send(404, f"only {', '.join(_SIGNALS)} are here".encode(), "text/plain")
             return
+        request_type, response_type = _SIGNALS[self.path]
         try:
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
             kind = self.headers.get("Content-Type", "").partition(";")[0].strip()
-            request = _parse(body, kind)
+            request = _parse(body, kind, request_type)
         except (DecodeError, JsonParseError, ValueError, OSError, zlib.error, EOFError) as error:
             self._send(400, f"not OTLP: {error}".encode(), "text/plain")
             return
@@ -134,7 +150,7 @@ class _Handler(BaseHTTPRequestHandler):
         if kind == "application/json":
             self._send(200, b"{}", kind)
         else:
-            self._send(200, ExportTraceServiceResponse().SerializeToString(), kind)
+            self._send(200, response_type().SerializeToString(), kind)
 
     def _send(self, status: int, body: bytes, kind: str) -> None:
         self.send_response(status)
@@ -145,13 +161,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
 
-def _parse(body: bytes, kind: str) -> ExportTraceServiceRequest:
+def _parse(body: bytes, kind: str, request_type: Any) -> Any:
     if kind == "application/json":
         value = json.loads(body)
         _base64_ids(value)
-        return ParseDict(value, ExportTraceServiceRequest(), ignore_unknown_fields=True)
+        return ParseDict(value, request_type(), ignore_unknown_fields=True)
     if kind == "application/x-protobuf":
-        return ExportTraceServiceRequest.FromString(body)
+        return request_type.FromString(body)
     raise ValueError(f"Content-Type {kind!r}")
 
 
@@ -172,7 +188,13 @@ def _serve_grpc(take: OnRequest) -> tuple[Any, int]:
     from concurrent.futures import ThreadPoolExecutor
 
     import grpc
+    from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2_grpc
     from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc
+
+    class Metrics(metrics_service_pb2_grpc.MetricsServiceServicer):
+        def Export(self, request: Any, context: Any) -> ExportMetricsServiceResponse:  # noqa: N802
+            take(request)
+            return ExportMetricsServiceResponse()
 
     class Service(trace_service_pb2_grpc.TraceServiceServicer):
         def Export(self, request: Any, context: Any) -> ExportTraceServiceResponse:  # noqa: N802
@@ -185,6 +207,8 @@ def _serve_grpc(take: OnRequest) -> tuple[Any, int]:
     )
     register: Any = trace_service_pb2_grpc.add_TraceServiceServicer_to_server
     register(Service(), server)
+    register_metrics: Any = metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server
+    register_metrics(Metrics(), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     return server, port

@@ -57,7 +57,7 @@ def _send(settings: Settings) -> int:
         print("send: nothing is exported: OTEL_SDK_DISABLED is true")
         return WRONG_STATUS
     sender = open_sender(settings.exporter)
-    outcome = sender.send([], settings.exporter.timeout_ms / 1000)
+    outcome = sender.send([], 0, settings.exporter.timeout_ms / 1000)
     sender.close()
     print(f"send: {outcome.verdict.value} in {outcome.duration_s * 1000:.0f} ms: {outcome.detail}")
     return OK_STATUS if outcome.verdict is Verdict.ACCEPTED else WRONG_STATUS
@@ -81,6 +81,8 @@ def _rows(config: LoadedConfig) -> list[tuple[str, str, str]]:
         values[f"flush.{name}"] = getattr(flush, name)
     values["capture.response"] = settings.capture.response
     values["capture.max_body_bytes"] = settings.capture.max_body_bytes
+    values["signals.platform_spans"] = settings.signals.platform_spans
+    values["signals.metrics"] = settings.signals.metrics
     values["log_level"] = settings.log_level
     values["enabled"] = settings.enabled
     return [

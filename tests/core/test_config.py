@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from exporter.settings import OTLP_GRPC, OTLP_HTTP, ExporterSettings, TlsSettings
 from extension.config import LoadedConfig, default_path, find, load
-from extension.settings import CaptureSettings, FlushSettings, Settings
+from extension.settings import CaptureSettings, FlushSettings, Settings, SignalSettings
 
 HTTP = ExporterSettings(OTLP_HTTP, "http://localhost:4318/v1/traces")
 DEFAULT = Settings(exporter=HTTP)
@@ -63,6 +63,7 @@ resource:
     - {name: tagged, value: !!str 7}
 flush: {mode: end, hold_ms: 1, max_age_ms: 2, max_spans: 3, max_bytes: 4096}
 capture: {response: false, max_body_bytes: 9}
+signals: {platform_spans: false, metrics: true}
 log_level: debug
 """
     for name in ("ca", "cert", "key"):
@@ -87,6 +88,7 @@ log_level: debug
             },
             flush=FlushSettings("end", 1, 2, 3, 4096),
             capture=CaptureSettings(False, 9),
+            signals=SignalSettings(False, True),
             log_level="debug",
         ),
         (),
@@ -99,7 +101,8 @@ log_level: debug
         ("flsh: {}", "f:1:1: flsh: unknown key; did you mean flush?"),
         (
             "zzz: 1",
-            "f:1:1: zzz: unknown key; known: exporter, resource, flush, capture, log_level",
+            "f:1:1: zzz: unknown key; known: exporter, resource, flush, capture, "
+            "signals, log_level",
         ),
         ("flush: [1]", "f:1:8: flush: must be a mapping, not a list"),
         ("- 1", "f:1:1: the file: must be a mapping, not a list"),
@@ -192,6 +195,11 @@ log_level: debug
             "log_level: ${9}",
             "f:1:12: log_level: ${9} is no valid substitution; write ${NAME}, "
             "${NAME:-a default}, or $$ for a dollar sign",
+        ),
+        (
+            "exporter: {otlp_http: {endpoint: http://c:1/x}}\nsignals: {metrics: true}",
+            "f:2:20: signals.metrics: needs an endpoint that ends in /v1/traces, or "
+            "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
         ),
         ("log_level: !info info", "f:1:12: log_level: the tag !info is not known; leave it out"),
         ("flush: {}\nflush: {}", "f:2:1: flush: stands twice, first in line 1"),

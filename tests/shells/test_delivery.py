@@ -45,7 +45,7 @@ def sender_to(endpoint: str, **settings: Any) -> Iterator[Sender]:
 
 def send(sender: Sender) -> Outcome:
     """The outcome without its duration, which must be within the deadline."""
-    outcome = sender.send(SPANS, TIMEOUT_S)
+    outcome = sender.send(SPANS, len(SPANS), TIMEOUT_S)
     assert outcome.duration_s < TIMEOUT_S + SLACK_S
     return replace(outcome, duration_s=0.0)
 
@@ -224,7 +224,7 @@ def test_abort_ends_a_send_at_once(protocol: str) -> None:
             aborter = threading.Timer(0.2, sender.abort)
             aborter.start()
             began_s = time.monotonic()
-            outcome = sender.send(SPANS, 30.0)
+            outcome = sender.send(SPANS, len(SPANS), 30.0)
             aborter.join()
     assert time.monotonic() - began_s < 5
     assert outcome.verdict is Verdict.RETRYABLE
@@ -247,7 +247,9 @@ def test_abort_during_name_resolution_sends_nothing_afterwards(
         monkeypatch.setattr(socket, "getaddrinfo", slow)
         with sender_to(http_endpoint(collector.port)) as sender:
             outcomes: list[Outcome] = []
-            thread = threading.Thread(target=lambda: outcomes.append(sender.send(SPANS, 30.0)))
+            thread = threading.Thread(
+                target=lambda: outcomes.append(sender.send(SPANS, len(SPANS), 30.0))
+            )
             thread.start()
             assert entered.wait(10)
             sender.abort()

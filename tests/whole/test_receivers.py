@@ -102,6 +102,7 @@ def otel_collector(folder: Path) -> Iterator[tuple[Printing, int, int]]:
         "  telemetry: {metrics: {level: none}}\n"
         "  pipelines:\n"
         "    traces: {receivers: [otlp], exporters: [debug]}\n"
+        "    metrics: {receivers: [otlp], exporters: [debug]}\n"
     )
     output = Printing([str(collector_program()), "--config", str(config)], folder)
     try:
@@ -155,3 +156,41 @@ def test_a_foreign_receiver_prints_what_was_meant(tmp_path: Path, name: str, pro
             r"exception\.message: Str\(as asked\)",
         ):
             assert re.search(name_and_value, said), (name_and_value, printed)
+
+
+@pytest.mark.receiver
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_the_collector_prints_the_metrics(tmp_path: Path, protocol: str) -> None:
+    """Sums and histograms with their temporality and unit, as the Collector reads them."""
+    with otel_collector(tmp_path) as (output, grpc_port, http_port):
+        endpoint = f"http://127.0.0.1:{http_port}/v1/traces"
+        if protocol == "grpc":
+            endpoint = f"http://127.0.0.1:{grpc_port}"
+        config = tmp_path / "spanpipe.yaml"
+        config.write_text("signals: {metrics: true}")
+        function = Function(
+            HANDLER,
+            str(FOLDER),
+            timeout_s=5,
+            environ={
+                "SPANPIPE_CONFIG": str(config),
+                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": endpoint,
+                "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": protocol,
+            },
+        )
+        with LambdaEnvironment(
+            function, str(write_extensions(tmp_path)), telemetry=True
+        ) as environment:
+            environment.invoke(b'{"id": 7}')
+            environment.invoke(b'{"id": 8, "fail": true}')
+        printed = output.wait_for("faas.errors", ARRIVED_S)
+        said = re.sub(r"[ \t]+", " ", printed)
+        for name, unit in (
+            ("faas.invoke_duration", "s"),
+            ("faas.coldstarts", "{coldstart}"),
+            ("faas.errors", "{error}"),
+            ("faas.invocations", "{invocation}"),
+        ):
+            assert f"-> Name: {name}\n -> Description: \n -> Unit: {unit}\n" in said, printed
+        assert "AggregationTemporality: Cumulative" not in said
+        assert "AggregationTemporality: Delta" in said

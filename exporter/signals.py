@@ -1,0 +1,71 @@
+"""What differs between OpenTelemetry's signals on the wire; each imported when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from exporter.settings import ExporterSettings
+
+TRACES = "traces"
+METRICS = "metrics"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSignal:
+    """`exporter` is the library's class, `answer` the response's message."""
+
+    exporter: Callable[..., Any]
+    answer: Any
+    rejected: str
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class GrpcSignal:
+    """`encode` makes the request's message, `stub` the service's."""
+
+    encode: Callable[[Any], Any]
+    stub: Callable[[Any], Any]
+    rejected: str
+    unit: str
+
+
+def http_signal(signal: str) -> HttpSignal:
+    """For OTLP/HTTP."""
+    if signal == METRICS:
+        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+        from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+            ExportMetricsServiceResponse,
+        )
+
+        return HttpSignal(
+            OTLPMetricExporter, ExportMetricsServiceResponse, "rejected_data_points", "data points"
+        )
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+    return HttpSignal(OTLPSpanExporter, ExportTraceServiceResponse, "rejected_spans", "spans")
+
+
+def grpc_signal(signal: str) -> GrpcSignal:
+    """For OTLP/gRPC."""
+    if signal == METRICS:
+        from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
+        from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import (
+            MetricsServiceStub,
+        )
+
+        return GrpcSignal(encode_metrics, MetricsServiceStub, "rejected_data_points", "data points")
+    from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
+
+    return GrpcSignal(encode_spans, TraceServiceStub, "rejected_spans", "spans")
+
+
+def endpoint_of(settings: ExporterSettings, signal: str) -> str:
+    """Where `signal` goes."""
+    if signal == METRICS and settings.metrics_endpoint is not None:
+        return settings.metrics_endpoint
+    return settings.endpoint
