@@ -120,7 +120,7 @@ class Loop:
                 self._on_result(result)
         if self._channel.results in ready:
             self._receive(self._inbox.read())
-        elif not ready and (self._managed or self._schedule.awaits_end(time.monotonic())):
+        elif not ready and self._schedule.awaits_end(time.monotonic()):
             self._read_boundary()
             self._look_s = min(2 * self._look_s, LOOK_FOR_FILES_LAST_S)
         for pid in self._watch.gone(ready):
@@ -137,6 +137,8 @@ class Loop:
             if response is not None:
                 self._on_response(response)
         if self._managed:
+            # What was written before an end was told goes before the record.
+            self._read_boundary()
             self._accept(self._lifecycle.tick(time.time_ns()))
         self._channel.refill()
 
