@@ -29,6 +29,9 @@ MAX_PARTIALS = 1_000
 MAX_ATTEMPT_BYTES = 8 * 1024 * 1024
 """Bodies, names and attributes kept for one invocation; Lambda's largest response is 6 MiB."""
 
+SAME_DEADLINE_MS = 500
+"""A writer that is told the time left computes its deadline; retries are minutes apart."""
+
 Draw = Callable[[int], bytes]
 EndEvent = RuntimeDone | Reported
 
@@ -141,9 +144,13 @@ class Attempt:
         if message.request_id != self.request_id:
             return False
         span_id = message.invocation_span_id
-        if span_id is None or self.start is None:
-            return True
-        return span_id == self.start.invocation_span_id
+        if self.start is not None and span_id is not None:
+            return span_id == self.start.invocation_span_id
+        if isinstance(message, messages.Start) and self.deadline_unix_ms:
+            # Of a retry that is not known yet: its deadline is another.
+            apart_ms = abs(message.deadline_unix_ms - self.deadline_unix_ms)
+            return not message.deadline_unix_ms or apart_ms <= SAME_DEADLINE_MS
+        return True
 
     def adopt(self, start: messages.Start) -> bool:
         """Take START's IDs; False where another START has told some."""
@@ -309,14 +316,15 @@ class Attempt:
 class Closed:
     """What is remembered of an attempt whose record is out: where later events belong."""
 
-    __slots__ = ("environment", "heard", "request_id", "span_id", "trace_id")
+    __slots__ = ("environment", "heard", "invoked_unix_ns", "request_id", "span_id", "trace_id")
 
-    def __init__(self, invocation: Invocation, heard: Heard) -> None:
+    def __init__(self, invocation: Invocation, attempt: Attempt) -> None:
         self.request_id = invocation.request_id
         self.trace_id = invocation.trace_id
         self.span_id = invocation.span_id
         self.environment = invocation.environment
-        self.heard = heard
+        self.heard = attempt.heard
+        self.invoked_unix_ns = attempt.invoked_unix_ns
 
     def supplement(
         self, event: EndEvent, draw: Draw, now_unix_ns: int, *, with_spans: bool

@@ -182,7 +182,9 @@ class Lifecycle:
         if self._is_closed(message):
             self._count("late")
             return []
-        attempt = next((one for one in reversed(self._open) if one.is_for(message)), None)
+        attempt = None
+        if not self._is_announced(message):
+            attempt = next((one for one in reversed(self._open) if one.is_for(message)), None)
         if attempt is None and self._managed and isinstance(message, messages.Start):
             attempt = self._begin(message.request_id, message.start_unix_ns)
             self._apply(attempt, message, size_bytes, now_unix_ns)
@@ -267,12 +269,17 @@ class Lifecycle:
         return finished
 
     def _target(self, event: events.Started | EndEvent) -> Attempt | Closed | None:
-        """The oldest attempt that has heard no event of this kind; else one that it repeats."""
-        known: list[Attempt | Closed] = [*self._closed, *self._open]
+        """The oldest attempt that has heard no event of this kind; else one that it repeats.
+
+        Of several under one request ID it is the newest, where the event is of a moment after
+        that one's INVOKE: those of an older one may have been lost.
+        """
+        everyone: list[Attempt | Closed] = [*self._closed, *self._open]
+        known = [one for one in everyone if one.request_id == event.request_id]
+        if len(known) > 1 and (event.time_unix_ns or 0) >= known[-1].invoked_unix_ns:
+            known = known[-1:]
         for one in known:
-            if one.request_id == event.request_id and (
-                one.heard.repeats(event) or not one.heard.has(type(event))
-            ):
+            if one.heard.repeats(event) or not one.heard.has(type(event)):
                 return one
         return None
 
@@ -311,13 +318,22 @@ class Lifecycle:
     def _is_closed(self, message: messages.Message) -> bool:
         return message.invocation_span_id in self._closed_span_ids
 
+    def _is_announced(self, message: messages.Message) -> bool:
+        """Whether its START waits for an INVOKE that is on its way: a retry's."""
+        span_id = message.invocation_span_id
+        return any(
+            isinstance(early, messages.Start)
+            and early.request_id == message.request_id
+            and (span_id is None or early.invocation_span_id == span_id)
+            for early, _ in self._early
+        )
+
     def _is_late(self, message: messages.Message) -> bool:
         """Whether it is for a closed request, and for no retry whose INVOKE is on its way."""
-        if message.request_id not in self._closed_request_ids:
-            return False
-        return not isinstance(message, messages.Start) and not any(
-            isinstance(early, messages.Start) and early.request_id == message.request_id
-            for early, _ in self._early
+        return (
+            message.request_id in self._closed_request_ids
+            and not isinstance(message, messages.Start)
+            and not self._is_announced(message)
         )
 
     def _keep_early(self, message: messages.Message, size_bytes: int) -> None:
@@ -413,7 +429,7 @@ class Lifecycle:
             initialization_type=self._init.kind if first else None,
             proactive_init=proactive,
         )
-        closed = Closed(invocation, attempt.heard)
+        closed = Closed(invocation, attempt)
         self._closed.append(closed)
         self._closed_request_ids.append(closed.request_id)
         self._closed_span_ids.append(closed.span_id)
