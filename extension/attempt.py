@@ -29,8 +29,8 @@ MAX_PARTIALS = 1_000
 MAX_ATTEMPT_BYTES = 8 * 1024 * 1024
 """Bodies, names and attributes kept for one invocation; Lambda's largest response is 6 MiB."""
 
-SAME_DEADLINE_MS = 500
-"""A writer that is told the time left computes its deadline; retries are minutes apart."""
+SAME_DEADLINE_MS = 2
+"""A writer that is told the time left computes its deadline, and rounds."""
 
 Draw = Callable[[int], bytes]
 EndEvent = RuntimeDone | Reported

@@ -1,0 +1,26 @@
+"""One seed for every random plan of a run, told at the end, so that it can be run again."""
+
+from __future__ import annotations
+
+import os
+import secrets
+
+import pytest
+
+SEED = "PLAN_SEED"
+
+
+def pytest_configure() -> None:
+    # Workers inherit it.
+    os.environ.setdefault(SEED, str(secrets.randbelow(2**32)))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    told = [
+        str(value)
+        for report in terminalreporter.getreports("passed")
+        for name, value in report.user_properties
+        if name == "invocations"
+    ]
+    lived = f", {' + '.join(told)} invocations lived" if told else ""
+    terminalreporter.write_line(f"random plans: {SEED}={os.environ[SEED]}{lived}")
