@@ -112,13 +112,20 @@ PlatformEvent = Started | RuntimeDone | Reported | PhaseStarted | PhaseEnded | L
 def parse(line: bytes) -> PlatformEvent | None:
     """The event in `line`; None for one that is of no use here, or is none."""
     try:
-        event = json.loads(line)
+        return event_of(json.loads(line))
+    except (ValueError, RecursionError):
+        return None
+
+
+def event_of(event: Any) -> PlatformEvent | None:
+    """The same of parsed JSON."""
+    try:
         make = _MAKERS.get(event["type"])
         record = event["record"]
         if make is None or not isinstance(record, dict):
             return None
         return make(record, _unix_ns(event.get("time")))
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+    except (KeyError, TypeError, AttributeError, OverflowError):
         return None
 
 

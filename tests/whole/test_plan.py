@@ -144,7 +144,9 @@ def live(life: Life) -> None:
         fate = fates[request_id].pop(0)
         # Without a writer the platform's word may be lost, or is not to be had.
         silent = fate == "unreported" and not step.writer
-        assert silent or fate == FATES[step.do], (request_id, step, found, told)
+        # Of attempts within a millisecond of each other what is left may be the other's.
+        mixed = life.drop > 0 and not step.writer and expected[request_id] > 1
+        assert silent or mixed or fate == FATES[step.do], (request_id, step, found, told)
 
 
 def _step(environment: LambdaEnvironment, step: Step, again: str | None) -> str:
