@@ -1,4 +1,6 @@
-"""Requests of the Extensions API, version 2020-01-01, as bytes; nothing is sent here.
+"""Requests of the Extensions API, 2020-01-01, and the Telemetry API, 2022-07-01, as bytes.
+
+Nothing is sent here.
 
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html
 """
@@ -12,6 +14,9 @@ if TYPE_CHECKING:
 
 MANAGED_INSTANCES = "lambda-managed-instances"
 """Of AWS_LAMBDA_INITIALIZATION_TYPE."""
+
+TELEMETRY_PATH = "/2022-07-01/telemetry"
+TELEMETRY_SCHEMA = "2025-01-29"
 
 IDENTIFIER_HEADER = "lambda-extension-identifier"
 
@@ -41,6 +46,21 @@ def register(host: str, *, managed: bool) -> bytes:
     events = f'"{SHUTDOWN}"' if managed else f'"{INVOKE}","{SHUTDOWN}"'
     body = f'{{"events":[{events}]}}'.encode()
     return _request("POST", f"{BASE_PATH}/register", host, headers, body)
+
+
+def telemetry(host: str, identifier: str, port: int) -> bytes:
+    """``PUT /telemetry``: platform events as lines over TCP to `port`.
+
+    A line for each event and nothing to answer; buffered for the shortest time that is
+    allowed, since an event tells the end of an invocation.
+    """
+    headers = f"Lambda-Extension-Identifier: {identifier}\r\nContent-Type: application/json\r\n"
+    body = (
+        f'{{"schemaVersion":"{TELEMETRY_SCHEMA}","types":["platform"],'
+        '"buffering":{"maxItems":1000,"maxBytes":262144,"timeoutMs":25},'
+        f'"destination":{{"protocol":"TCP","port":{port}}}}}'
+    )
+    return _request("PUT", TELEMETRY_PATH, host, headers, body.encode())
 
 
 def next_event(host: str, identifier: str) -> bytes:

@@ -196,7 +196,8 @@ class Attempt:
         """``runtimeDone`` or ``report``: the end, where nobody told it, and what goes with it."""
         self.heard.note(event)
         told = fates.by_status(event.status, event.error_type)
-        if self.presumed:
+        # A caller that waited in vain for a process that had died is told of a timeout.
+        if self.presumed and told[0] is not Fate.TIMED_OUT:
             self.presumed, self.told_end, self.end_unix_ns = False, None, None
         known = self.told_end
         # runtimeDone says why; the report may come first, and may know of the memory.

@@ -237,9 +237,13 @@ class Lifecycle:
         return finished
 
     def on_process_gone(self, pid: int, now_unix_ns: int) -> None:
-        """Managed Instances: what ran in process `pid` has crashed, unless the platform objects."""
+        """Managed Instances: what ran in process `pid` has crashed, unless the platform objects.
+
+        After its deadline it was over before, and the platform will say so.
+        """
         for attempt in self._open:
-            if attempt.start is not None and attempt.start.pid == pid:
+            in_time = now_unix_ns < attempt.deadline_unix_ms * 1_000_000
+            if attempt.start is not None and attempt.start.pid == pid and in_time:
                 attempt.state, action = TRANSITIONS[attempt.state, Input.GONE]
                 if action is Action.PRESUME:
                     attempt.presume_crash(now_unix_ns)

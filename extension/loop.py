@@ -78,7 +78,7 @@ class Loop:
         self._pipeline = Pipeline(environ)
         self._worker: Worker[Result] = Worker(self._pipeline.failed)
         self._watch = RuntimeWatch()
-        self._telemetry = TelemetryListener(registered.connection.host, registered.identifier, log)
+        self._telemetry = TelemetryListener(registered.subscription, log)
         self._policy = Policy()
         self._can_export = True
         self._no_export_reason = "no_exporter"

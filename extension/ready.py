@@ -11,6 +11,7 @@ from extension.channel import Channel
 from extension.connection import Connection
 from extension.http1 import Response
 from extension.log import Log
+from extension.subscription import Subscription, subscribe
 from fifo import pipes
 
 TYPE_CHECKING = False
@@ -28,15 +29,21 @@ class RefusedError(Exception):
 class Registered:
     """What exists once `/register` has been answered."""
 
-    __slots__ = ("body", "channel", "connection", "identifier")
+    __slots__ = ("body", "channel", "connection", "identifier", "subscription")
 
     def __init__(
-        self, channel: Channel, connection: Connection, identifier: str, body: bytes
+        self,
+        channel: Channel,
+        connection: Connection,
+        identifier: str,
+        body: bytes,
+        subscription: "Subscription | None",
     ) -> None:
         self.channel = channel
         self.connection = connection
         self.identifier = identifier
         self.body = body
+        self.subscription = subscription
 
     def ask(self) -> None:
         """Ask for the next event: from the first time on the environment may be used."""
@@ -44,7 +51,7 @@ class Registered:
 
 
 def register(environ: "Mapping[str, str]", log: Log) -> Registered:
-    """FIFOs, then `/register`. Raises RefusedError, ApiGoneError."""
+    """FIFOs, `/register`, the subscription. Raises RefusedError, ApiGoneError."""
     channel = Channel(pipes.directory_of(environ), log)
     connection = Connection(environ["AWS_LAMBDA_RUNTIME_API"])
     connection.send(api.register(connection.host, managed=api.is_managed(environ)))
@@ -53,7 +60,8 @@ def register(environ: "Mapping[str, str]", log: Log) -> Registered:
     if response is None or response.status != 200 or not identifier:
         answer = f"{response.status} {response.body[:200]!r}" if response else "nothing"
         raise RefusedError(f"/register answered {answer}")
-    return Registered(channel, connection, identifier, response.body)
+    subscription = subscribe(connection.host, identifier, log)
+    return Registered(channel, connection, identifier, response.body, subscription)
 
 
 def wait_for_response(connection: Connection, timeout_ms: "int | None") -> "Response | None":

@@ -2,58 +2,32 @@
 
 from __future__ import annotations
 
+import select
 import socket
 
 from extension import platform_events, telemetry
 from extension.connection import ApiGoneError, Connection
 from extension.log import Log
+from extension.subscription import MAX_CONNECTIONS, Subscription
 
-HOSTS_FILE = "/etc/hosts"
-NAME = "sandbox.localdomain"
-MAX_CONNECTIONS = 4
 _READ_BYTES = 65_536
 
 
-def listening_address(hosts: str) -> str:
-    """What ``sandbox.localdomain`` is in the text of a hosts file; else loopback.
-
-    Only Lambda knows the name. It is looked up in the file alone: a name server that does not
-    answer would hold the loop.
-    """
-    for line in hosts.splitlines():
-        address, *names = line.partition("#")[0].split() or [""]
-        if NAME in names and address.count(".") == 3:
-            return address
-    return "127.0.0.1"
-
-
 class TelemetryListener:
-    """Subscribes, accepts, reads; without a Telemetry API it closes and is never heard of again.
+    """Accepts and reads; without a Telemetry API it closes and is never heard of again.
 
     `subscribed`: the API has said that events will come.
     """
 
-    def __init__(self, host: str, identifier: str, log: Log) -> None:
+    def __init__(self, subscription: Subscription | None, log: Log) -> None:
         self.subscribed = False
         self._log = log
         self._request: Connection | None = None
         self._listener: socket.socket | None = None
         self._connections: dict[int, tuple[socket.socket, telemetry.Lines]] = {}
-        try:
-            with open(HOSTS_FILE, encoding="utf-8", errors="replace") as stream:
-                address = listening_address(stream.read(65_536))
-        except OSError:
-            address = "127.0.0.1"
-        try:
-            self._listener = socket.socket()
-            self._listener.setblocking(False)
-            self._listener.bind((address, 0))
-            self._listener.listen(MAX_CONNECTIONS)
-            self._request = Connection(host)
-            port = self._listener.getsockname()[1]
-            self._request.send(telemetry.subscribe(host, identifier, port))
-        except (OSError, ApiGoneError) as error:
-            self._give_up(str(error))
+        if subscription is not None:
+            self._listener = socket.socket(fileno=subscription.listener.detach())
+            self._request = subscription.request
 
     @property
     def hopeful(self) -> bool:
@@ -62,8 +36,6 @@ class TelemetryListener:
 
     def descriptors(self) -> list[tuple[int, int]]:
         """(descriptor, events) to poll."""
-        import select
-
         found = [(descriptor, select.POLLIN) for descriptor in self._connections]
         if self._listener is not None:
             found.append((self._listener.fileno(), select.POLLIN))

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.record import Failure, Fate, Invocation
+from extension import api
 from extension.platform_events import PlatformEvent, RuntimeDone, parse
-from extension.telemetry import MAX_LINE_BYTES, Lines, subscribe
-from extension.telemetry_listener import listening_address
+from extension.subscription import listening_address
+from extension.telemetry import MAX_LINE_BYTES, Lines
 from tests.core.test_lifecycle import SECOND_NS, invoke, lifecycle, result, send, start
 
 EVENT = {
@@ -28,12 +29,12 @@ DONE = RuntimeDone("r-1", "failure", "Runtime.OutOfMemory", 1_665_532_875_064_00
 
 def test_the_subscription_is_what_the_api_documents() -> None:
     """Path, identifier and body, compared whole."""
-    head, _, body = subscribe("127.0.0.1:9001", "id-1", 1234).partition(b"\r\n\r\n")
+    head, _, body = api.telemetry("127.0.0.1:9001", "id-1", 1234).partition(b"\r\n\r\n")
     assert head.decode().split("\r\n") == [
         "PUT /2022-07-01/telemetry HTTP/1.1",
         "Host: 127.0.0.1:9001",
-        "Content-Type: application/json",
         "Lambda-Extension-Identifier: id-1",
+        "Content-Type: application/json",
         f"Content-Length: {len(body)}",
     ]
     assert json.loads(body) == {
