@@ -196,8 +196,7 @@ class Attempt:
         """``runtimeDone`` or ``report``: the end, where nobody told it, and what goes with it."""
         self.heard.note(event)
         told = fates.by_status(event.status, event.error_type)
-        # A caller that waited in vain for a process that had died is told of a timeout.
-        if self.presumed and told[0] is not Fate.TIMED_OUT:
+        if self.presumed:
             self.presumed, self.told_end, self.end_unix_ns = False, None, None
         known = self.told_end
         # runtimeDone says why; the report may come first, and may know of the memory.
@@ -226,10 +225,20 @@ class Attempt:
             self.end_unix_ns = end_unix_ns
 
     def presume_crash(self, now_unix_ns: int) -> None:
-        """The process that ran it is gone; the platform may know better, and a moment later."""
+        """The process that ran it is gone; what the platform says of it goes before that.
+
+        Its caller may be left waiting, and be told of a timeout.
+        """
         self.presumed = True
         self.ended_at_unix_ns = now_unix_ns
         self.close(fates.CRASHED, now_unix_ns)
+
+    @property
+    def last_word_unix_ns(self) -> int:
+        """Until when the platform is expected to say something of its end, if it does."""
+        if self.presumed:
+            return max(self.ended_at_unix_ns, self.deadline_unix_ms * 1_000_000)
+        return self.ended_at_unix_ns
 
     def close_at_shutdown(self, reason: str) -> None:
         """Its end is known, and SHUTDOWN's reason may say more of it."""

@@ -227,7 +227,7 @@ class Lifecycle:
         finished: list[Record] = []
         for attempt in list(self._open):
             if attempt.state is State.ENDED:
-                lingered = now_unix_ns - attempt.ended_at_unix_ns >= LINGER_NS
+                lingered = now_unix_ns - attempt.last_word_unix_ns >= LINGER_NS
                 if lingered or attempt.heard.has(events.Reported):
                     finished += self._step_boundary(attempt, Input.SETTLE, now_unix_ns)
             elif attempt.deadline_unix_ms:
@@ -237,13 +237,9 @@ class Lifecycle:
         return finished
 
     def on_process_gone(self, pid: int, now_unix_ns: int) -> None:
-        """Managed Instances: what ran in process `pid` has crashed, unless the platform objects.
-
-        After its deadline it was over before, and the platform will say so.
-        """
+        """Managed Instances: what ran in process `pid` has crashed, unless the platform objects."""
         for attempt in self._open:
-            in_time = now_unix_ns < attempt.deadline_unix_ms * 1_000_000
-            if attempt.start is not None and attempt.start.pid == pid and in_time:
+            if attempt.start is not None and attempt.start.pid == pid:
                 attempt.state, action = TRANSITIONS[attempt.state, Input.GONE]
                 if action is Action.PRESUME:
                     attempt.presume_crash(now_unix_ns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import pytest
@@ -11,6 +12,7 @@ from exporter.xray import link
 from extension import fates
 from extension.initialization import Initialization
 from extension.ledger import Backlog, Ledger
+from extension.lifecycle import Lifecycle
 from extension.platform_events import (
     LogsDropped,
     PhaseEnded,
@@ -366,3 +368,55 @@ def test_nothing_told_of_the_environment_is_lost_on_the_way() -> None:
     core.on_platform_event(REPORTED, 2 * SECOND_NS)
     (record,) = core.on_shutdown("spindown", 3 * SECOND_NS)
     assert record.environment.memory_mb == 128
+
+
+def managed() -> Lifecycle:
+    draws = itertools.count(1)
+    return Lifecycle(
+        ENVIRONMENT,
+        lambda size: next(draws).to_bytes(size, "big"),
+        initialization_type="lambda-managed-instances",
+    )
+
+
+def test_managed_instances_open_attempts_by_start_side_by_side() -> None:
+    """START or platform.start opens one; the report, silence or the deadline closes it."""
+    core = managed()
+    for request_id, span_id in (("a", b"spanid-a"), ("b", b"spanid-b")):
+        send(core, [start(request_id, span_id)])
+    core.on_platform_event(Started("c", 2 * SECOND_NS, "arn", None, "blue"), 2 * SECOND_NS)
+    send(core, [result("b", b"spanid-b")])
+    assert core.open_request_ids == ["a", "b", "c"]
+    assert core.tick(3 * SECOND_NS) == []
+    core.on_platform_event(
+        Reported("c", "error", "KeyError", None, Report(duration_ms=500.0)), 3 * SECOND_NS
+    )
+    found = [*core.tick(4 * SECOND_NS), *core.tick(6 * SECOND_NS)]
+    found += core.tick(62 * SECOND_NS)
+    told = [
+        (one.request_id, one.fate, one.end_unix_ns, one.cold_start, one.tenant_id)
+        for one in found
+        if isinstance(one, Invocation)
+    ]
+    assert told == [
+        ("c", Fate.RAISED, 2_500_000_000, False, "blue"),
+        ("b", Fate.RETURNED, 3 * SECOND_NS, False, None),
+        ("a", Fate.TIMED_OUT, 60 * SECOND_NS, False, None),
+    ]
+
+
+def test_managed_instances_presume_a_crash_until_the_platform_speaks() -> None:
+    """A process that is gone: a crash where nobody says otherwise, a timeout where Lambda does."""
+    for report, fate in ((None, Fate.CRASHED), ("timeout", Fate.TIMED_OUT)):
+        core = managed()
+        send(core, [start()])
+        core.on_process_gone(41, 3 * SECOND_NS)
+        core.on_process_gone(42, 3 * SECOND_NS)
+        assert core.tick(10 * SECOND_NS) == []
+        if report is not None:
+            core.on_platform_event(
+                Reported("r-1", report, "Sandbox.Timedout", None, Report()), 60 * SECOND_NS
+            )
+        (record,) = core.tick(61 * SECOND_NS)
+        assert isinstance(record, Invocation)
+        assert record.fate is fate

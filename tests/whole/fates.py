@@ -138,15 +138,15 @@ CASES: dict[str, Case] = {
         ("_exit", "fine"),
         (_CRASHED, RETURNED),
         (_CRASHED, RETURNED),
-        # One process of several: its caller waits until the timeout.
-        (warm(_CRASHED), warm(RETURNED)),
+        # One process of several: its caller waits, and is told of a timeout.
+        (warm(_SILENT_TIMEOUT), warm(RETURNED)),
     ),
     "sys.exit": Case(("exit", "fine"), (_EXITED, RETURNED), (_EXITED, RETURNED)),
     "killed by a signal": Case(
         ("kill", "fine"),
         (_CRASHED, RETURNED),
         (_CRASHED, RETURNED),
-        (warm(_CRASHED), warm(RETURNED)),
+        (warm(_SILENT_TIMEOUT), warm(RETURNED)),
     ),
     "failed import": Case(
         ("fine", "fine"),
