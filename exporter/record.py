@@ -77,6 +77,8 @@ class ChildSpan:
     end_unix_ns: int
     attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
     failure: Failure | None = None
+    of_platform: bool = False
+    """A part of the invocation that Lambda has timed, not the function."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,13 +66,17 @@ class SpanBuilder:
     """Builds spans; keeps the resource of each environment, since it hardly ever changes.
 
     `service_name` None: the resource attributes' own, else the function's name.
+    `platform_spans` False: what Lambda has timed inside an invocation is left out.
     """
 
     def __init__(
         self,
         service_name: str | None = None,
         resource_attributes: Mapping[str, str | bool | int | float] | None = None,
+        *,
+        platform_spans: bool = True,
     ) -> None:
+        self._platform_spans = platform_spans
         self._service_name = _encodable(service_name or "")
         self._resource_attributes = {
             _encodable(name): _encodable(value) if isinstance(value, str) else value
@@ -134,7 +138,8 @@ class SpanBuilder:
         resource = self.resource(invocation.environment)
         of_child: dict[bytes, list[Event]] = {}
         own: list[Event] = []
-        child_ids = {child.span_id for child in invocation.children}
+        children = self._wanted(invocation.children)
+        child_ids = {child.span_id for child in children}
         for event in invocation.events:
             # An event of a child that never ended is kept, in the invocation span.
             if event.span_id is not None and event.span_id in child_ids:
@@ -156,7 +161,7 @@ class SpanBuilder:
                 instrumentation_scope=self._scope,
             )
         )
-        for child in invocation.children:
+        for child in children:
             parent = context
             if child.parent_span_id is not None and child.parent_span_id in child_ids:
                 parent = _context(invocation.trace_id, child.parent_span_id)
@@ -167,8 +172,8 @@ class SpanBuilder:
         """The platform's spans of an invocation that left before them; the report as one too."""
         parent = _context(late.trace_id, late.span_id) if late.span_id else None
         resource = self.resource(late.environment)
-        children = list(late.children)
-        if late.report is not None and late.report_span_id:
+        children = self._wanted(late.children)
+        if late.report is not None and self._platform_spans:
             attributes = _report_attributes(late.report)
             moment_ns = late.time_unix_ns
             children.append(
@@ -176,6 +181,9 @@ class SpanBuilder:
             )
         for child in children:
             built.append(self._child(late.trace_id, child, parent, resource, []))
+
+    def _wanted(self, children: Sequence[ChildSpan]) -> list[ChildSpan]:
+        return [one for one in children if self._platform_spans or not one.of_platform]
 
     def _child(
         self,

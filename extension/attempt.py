@@ -190,9 +190,7 @@ class Attempt:
         self.xray_header = self.xray_header or event.xray_header
         self.tenant_id = self.tenant_id or event.tenant_id
 
-    def note_end_event(
-        self, event: EndEvent, draw: Draw, now_unix_ns: int, *, with_spans: bool
-    ) -> None:
+    def note_end_event(self, event: EndEvent, draw: Draw, now_unix_ns: int) -> None:
         """``runtimeDone`` or ``report``: the end, where nobody told it, and what goes with it."""
         self.heard.note(event)
         told = fates.by_status(event.status, event.error_type)
@@ -212,7 +210,7 @@ class Attempt:
             else:
                 self.end_unix_ns = event.time_unix_ns or now_unix_ns
             self.ended_at_unix_ns = now_unix_ns
-        late = supplement_of(event, draw, with_spans=with_spans)
+        late = supplement_of(event, draw)
         self.children += late.children
         self.report = late.report or self.report
         if late.produced_bytes is not None:
@@ -336,30 +334,28 @@ class Closed:
         self.heard = attempt.heard
         self.invoked_unix_ns = attempt.invoked_unix_ns
 
-    def supplement(
-        self, event: EndEvent, draw: Draw, now_unix_ns: int, *, with_spans: bool
-    ) -> Supplement:
+    def supplement(self, event: EndEvent, draw: Draw, now_unix_ns: int) -> Supplement:
         """What `event` adds."""
         self.heard.note(event)
-        told = supplement_of(event, draw, with_spans=with_spans)
+        told = supplement_of(event, draw)
         return replace(
             told,
             trace_id=self.trace_id,
             span_id=self.span_id,
             environment=self.environment,
             time_unix_ns=event.time_unix_ns or now_unix_ns,
-            report_span_id=draw(8) if with_spans and told.report is not None else b"",
+            report_span_id=draw(8) if told.report is not None else b"",
         )
 
 
 _NOBODY = Supplement(b"", b"", Environment("", ""), 0)
 
 
-def supplement_of(event: EndEvent, draw: Draw, *, with_spans: bool) -> Supplement:
+def supplement_of(event: EndEvent, draw: Draw) -> Supplement:
     """What `event` tells beside the end, of nobody in particular yet."""
     children = tuple(
-        ChildSpan(draw(8), None, span.name, span.start_unix_ns, span.end_unix_ns)
-        for span in (event.spans if with_spans else ())
+        ChildSpan(draw(8), None, span.name, span.start_unix_ns, span.end_unix_ns, of_platform=True)
+        for span in event.spans
     )
     if isinstance(event, Reported):
         return replace(_NOBODY, report=event.report, children=children)

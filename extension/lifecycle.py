@@ -68,8 +68,6 @@ class Lifecycle:
     `platform_tells_ends`: runtimeDone will come, perhaps only after the next INVOKE. An attempt
     whose end is not known is then kept until the boundary after that.
 
-    `platform_spans`: the parts that the platform times become child spans.
-
     `counts` has one entry for each thing that was left out, by reason.
     """
 
@@ -86,7 +84,6 @@ class Lifecycle:
         self.environment = environment
         self.max_body_bytes = max_body_bytes
         self.keep_bodies = keep_bodies
-        self.platform_spans = True
         self.counts: dict[str, int] = {}
         self.writer_speaks = False
         self.platform_tells_ends = False
@@ -306,11 +303,9 @@ class Lifecycle:
         if target.heard.repeats(event):
             return []
         if isinstance(target, Closed):
-            return [
-                target.supplement(event, self._draw, now_unix_ns, with_spans=self.platform_spans)
-            ]
+            return [target.supplement(event, self._draw, now_unix_ns)]
         target.state, _ = TRANSITIONS[target.state, _INPUT_OF[type(event)]]
-        target.note_end_event(event, self._draw, now_unix_ns, with_spans=self.platform_spans)
+        target.note_end_event(event, self._draw, now_unix_ns)
         if target is not self._newest and not self._managed:
             return self._step_boundary(target, Input.SETTLE, now_unix_ns)
         return []
@@ -477,9 +472,7 @@ class Lifecycle:
                 if isinstance(event, events.Started):
                     attempt.note_started(event)
                 else:
-                    attempt.note_end_event(
-                        event, self._draw, now_unix_ns, with_spans=self.platform_spans
-                    )
+                    attempt.note_end_event(event, self._draw, now_unix_ns)
                     error_type = error_type or event.error_type
         attempt.told_end = fates.init_failed(error_type, reason)
         attempt.end_unix_ns = now_unix_ns

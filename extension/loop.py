@@ -251,7 +251,6 @@ class Loop:
         self._schedule.configure(settings.flush, timeout_ms / 1000)
         self._lifecycle.max_body_bytes = settings.capture.max_body_bytes
         self._lifecycle.keep_bodies = settings.capture.response
-        self._lifecycle.platform_spans = settings.signals.platform_spans
         self._publish(
             enabled=settings.enabled,
             response=settings.capture.response,

@@ -95,7 +95,11 @@ class Pipeline:
             from exporter.delivery import open_sender
             from exporter.spans import SpanBuilder
 
-            self._builder = SpanBuilder(settings.service_name, settings.resource_attributes)
+            self._builder = SpanBuilder(
+                settings.service_name,
+                settings.resource_attributes,
+                platform_spans=settings.signals.platform_spans,
+            )
             sender = open_sender(settings.exporter)
             metrics = None
             if settings.signals.metrics:
@@ -109,6 +113,8 @@ class Pipeline:
 
     def export(self, batch: Sequence[Record], asked_s: float, until_s: float) -> Result:
         """Send `batch` by `until_s` (monotonic); `asked_s` is when the loop asked for it."""
+        from exporter.outcome import Outcome, Verdict
+
         with self._lock:
             sender, aborted = self._sender, asked_s <= self._aborted_before_s
         if sender is None or self._builder is None or aborted:
@@ -120,6 +126,9 @@ class Pipeline:
         left_s = until_s - time.monotonic()
         if left_s <= 0:
             return Exported(None)
+        if not spans:
+            # What the platform told late, and nobody wants as spans.
+            return Exported(Outcome(Verdict.ACCEPTED, 0, "nothing to send"))
         outcome = sender.send(spans, len(spans), left_s)
         return Exported(outcome, metrics_problem=self._export_metrics(outcome, until_s))
 

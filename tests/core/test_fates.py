@@ -169,7 +169,9 @@ def test_what_the_platform_tells_in_time_is_in_the_record() -> None:
     (record,) = core.on_shutdown("spindown", 6 * SECOND_NS)
     assert isinstance(record, Invocation)
     assert (record.produced_bytes, record.report, record.end_unix_ns) == (16, REPORT, 3 * SECOND_NS)
-    assert record.children == (ChildSpan((1).to_bytes(8, "big"), None, "responseLatency", 5, 6),)
+    assert record.children == (
+        ChildSpan((1).to_bytes(8, "big"), None, "responseLatency", 5, 6, of_platform=True),
+    )
 
 
 def test_what_the_platform_tells_late_follows_the_record() -> None:
@@ -183,7 +185,7 @@ def test_what_the_platform_tells_late_follows_the_record() -> None:
         for event in (DONE, DONE, REPORTED, REPORTED)
         for one in core.on_platform_event(event, 5)
     ]
-    child = ChildSpan((1).to_bytes(8, "big"), None, "responseLatency", 5, 6)
+    child = ChildSpan((1).to_bytes(8, "big"), None, "responseLatency", 5, 6, of_platform=True)
     assert late == [
         Supplement(
             TRACE, SPAN, record.environment, 3 * SECOND_NS, produced_bytes=16, children=(child,)

@@ -17,6 +17,8 @@ from exporter.record import (
     Invocation,
     Partial,
     Payload,
+    Report,
+    Supplement,
 )
 from exporter.spans import SpanBuilder, resource_id, spanpipe_version
 
@@ -303,3 +305,30 @@ def test_a_variable_that_is_no_utf8_stops_no_export() -> None:
 def test_the_alias_is_replaced_by_the_version(arn: str, version: str, expected: str) -> None:
     """cloud.resource_id names what ran, not the alias under which it was invoked."""
     assert resource_id(arn, version) == expected
+
+
+def test_the_platforms_parts_are_left_out_where_they_are_not_wanted() -> None:
+    """In the record and behind it; an init's span and the function's own stay."""
+    parts = tuple(
+        ChildSpan(bytes([index]) * 8, None, name, 1, 2, of_platform=of_platform)
+        for index, (name, of_platform) in enumerate(
+            [("init", False), ("responseLatency", True), ("mine", False)], 1
+        )
+    )
+    whole = replace(RETURNED, children=parts)
+    late = Supplement(
+        RETURNED.trace_id,
+        RETURNED.span_id,
+        RETURNED.environment,
+        3,
+        report=Report(duration_ms=1.0),
+        report_span_id=bytes(8),
+        children=parts[1:2],
+    )
+    wanted = SpanBuilder(platform_spans=False).spans([whole, late])
+    assert [span.name for span in wanted] == ["shop", "init", "mine"]
+    everything = SpanBuilder().spans([whole, late])
+    assert [span.name for span in everything] == [
+        *("shop", "init", "responseLatency", "mine"),
+        *("responseLatency", "report"),
+    ]
