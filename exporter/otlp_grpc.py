@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -60,11 +61,18 @@ class GrpcSender:
 
     def send(self, items: Any, count: int, timeout_s: float) -> Outcome:
         """See `Sender.send`."""
+        return self._send(lambda: self._signal.encode(items), count, timeout_s)
+
+    def send_request(self, request: Any, count: int, timeout_s: float) -> Outcome:
+        """See `Sender.send_request`."""
+        return self._send(lambda: request, count, timeout_s)
+
+    def _send(self, encoded: Callable[[], Any], count: int, timeout_s: float) -> Outcome:
         began_s = time.monotonic()
         try:
             with self._lock:
                 self._aborted = False
-            request = self._signal.encode(items)
+            request = encoded()
             if self._channel is None:
                 self._channel = _open_channel(self._settings)
             stub: Any = self._signal.stub(self._channel)

@@ -53,6 +53,9 @@ class Sender(Protocol):
         into name resolution.
         """
 
+    def send_request(self, request: Any, count: int, timeout_s: float) -> Outcome:
+        """As `send`, for what is encoded already: the signal's own request message."""
+
     def abort(self) -> None:
         """End the request in flight, from any thread; it is sent no further."""
 
