@@ -36,6 +36,9 @@ RETRYABLE_CODES = frozenset(
 UNCERTAIN_CODES = frozenset({grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED})
 """No answer came, and the request may have been read."""
 
+_TOO_LARGE = "larger than max"
+"""In every gRPC implementation's words; the code alone also means "slow down"."""
+
 DEFAULT_PORT = 4317
 _COMPRESSIONS = {"gzip": grpc.Compression.Gzip, "none": grpc.Compression.NoCompression}
 _OPTIONS = (
@@ -144,13 +147,16 @@ class GrpcSender:
     def _failed(self, error: grpc.RpcError, count: int, duration_s: float) -> Outcome:
         code: grpc.StatusCode = error.code()
         detail = (error.details() or "").strip()
+        too_large = code is grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE in detail
+        retryable = code in RETRYABLE_CODES and not too_large
         return Outcome(
-            Verdict.RETRYABLE if code in RETRYABLE_CODES else Verdict.REFUSED,
+            Verdict.RETRYABLE if retryable else Verdict.REFUSED,
             count,
             f"{self._endpoint} answered {code.name}: {detail}",
             status=code.name,
             uncertain=code in UNCERTAIN_CODES,
             duration_s=duration_s,
+            too_large=too_large,
         )
 
 

@@ -32,6 +32,7 @@ MAX_ANSWER_BYTES = 65_536
 
 RETRYABLE_STATUSES = frozenset({429, 502, 503, 504})
 """OTLP specification, "Retryable Response Codes"."""
+TOO_LARGE_STATUS = 413
 KEPT_STATUSES = frozenset({401, 403})
 """A key may be rotating: what a wrong one refuses is kept."""
 
@@ -250,7 +251,13 @@ class _Session(requests.Session):
             verdict = Verdict.RETRYABLE
             named += ", a redirect, which OTLP does not follow: set the final URL as endpoint"
         response.close()
-        raise self._judged(verdict, named, status=str(status), retry_after_s=retry_after_s)
+        raise self._judged(
+            verdict,
+            named,
+            status=str(status),
+            retry_after_s=retry_after_s,
+            too_large=status == TOO_LARGE_STATUS,
+        )
 
     def _partial_success(self, body: bytes) -> tuple[int, str]:
         """What was rejected and the collector's words; (0, "") for what is no protobuf."""

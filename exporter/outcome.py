@@ -39,6 +39,8 @@ class Outcome:
     retry_after_s: float | None = None
     uncertain: bool = False
     duration_s: float = 0.0
+    too_large: bool = False
+    """Refused for its size alone: smaller ones may be taken."""
 
 
 class Sender(Protocol):
