@@ -165,7 +165,8 @@ class _Sending:
 
     def _not_delivered(self, batch: Batch, outcome: Outcome) -> None:
         self._undelivered += batch.span_count
-        what = f"{outcome.detail}; not delivered: {batch.span_count} spans from {batch.place} on"
+        spans = _counted(batch.span_count, "span")
+        what = f"{outcome.detail}; not delivered: {spans} from {batch.place} on"
         if outcome.status == "413":
             what += "; try a smaller --max-request-bytes"
         if outcome.verdict is Verdict.RETRYABLE:
