@@ -72,6 +72,12 @@ class Generation:
         return [*self.extensions, *([self.runtime] if self.runtime else [])]
 
     @property
+    def crashed(self) -> Process | None:
+        """The process that ended first, of itself or by a signal; None where all run."""
+        ended = [one for one in self.processes if not one.running]
+        return min(ended, key=lambda one: one.ended_s or 0.0, default=None)
+
+    @property
     def init_error_type(self) -> str:
         """Why init failed, as Lambda names it."""
         if self.init_timed_out:
@@ -155,7 +161,7 @@ class Generation:
         state = self.state
         with state.changed:
             state.changed.wait_for(
-                lambda: state.idle or any(not one.running for one in self.processes),
+                lambda: state.idle or self.crashed is not None,
                 timeout=timeout_s,
             )
 
