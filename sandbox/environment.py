@@ -299,7 +299,7 @@ class LambdaEnvironment:
                 "status": told,
                 **({"errorType": error_type} if error_type else {}),
                 "metrics": {"durationMs": _milliseconds(duration_s)},
-                "spans": self._spans(invocation, duration_s),
+                **self._spans(invocation, duration_s),
                 **_tracing(invocation),
             },
         )
@@ -467,7 +467,7 @@ class LambdaEnvironment:
                     "durationMs": _milliseconds(duration_s),
                     "producedBytes": len(invocation.response or b""),
                 },
-                "spans": self._spans(invocation, duration_s),
+                **self._spans(invocation, duration_s),
                 **_tracing(invocation),
             },
         )
@@ -512,19 +512,20 @@ class LambdaEnvironment:
             },
         )
 
-    def _spans(self, invocation: Invocation, duration_s: float) -> list[dict[str, Any]]:
-        """The parts of an invocation that has answered."""
+    def _spans(self, invocation: Invocation, duration_s: float) -> dict[str, Any]:
+        """The parts of an invocation that has answered; no field at all for one that has not."""
         if invocation.responded_s is None:
-            return []
+            return {}
         latency_s = invocation.responded_s - invocation.began_s
         began, over = invocation.began_unix_s, invocation.began_unix_s + latency_s
         parts = [("responseLatency", began, latency_s), ("responseDuration", over, 0.0)]
         if not self.function.managed:
             parts.append(("runtimeOverhead", over, max(0.0, duration_s - latency_s)))
-        return [
+        spans = [
             {"name": name, "start": moment(start), "durationMs": _milliseconds(length)}
             for name, start, length in parts
         ]
+        return {"spans": spans}
 
     def _duration_s(self, invocation: Invocation) -> float:
         return (invocation.responded_s or time.monotonic()) - invocation.began_s

@@ -142,6 +142,10 @@ class Generation:
             told = {"status": status, "errorType": self.init_error_type}
         phase = {"initializationType": function.initialization_type, "phase": self.phase}
         self._emit("platform.initRuntimeDone", **phase, **told)
+        for extension in state.extensions.values():
+            at = "Ready" if extension.ready_s is not None else "Registered"
+            events = list(extension.events)
+            self._emit("platform.extension", name=extension.name, state=at, events=events)
         metrics = {"durationMs": round(self.init_s * 1000, 3)}
         self._emit("platform.initReport", **phase, **told, metrics=metrics)
 
