@@ -23,8 +23,9 @@ else:
     import sre_parse
 
 WINDOW_CHARS = 1_024
-"""What one search looks at; the next begins half of it later, so that shorter matches are whole."""
+"""What one search looks at; the next begins half of it later."""
 _STEP_CHARS = WINDOW_CHARS // 2
+MAX_MATCH_CHARS = 65_536
 MAX_STEPS = 4 * WINDOW_CHARS
 """What trying a pattern at one place may cost, by the estimate below: linear in a piece."""
 MAX_PATTERN_CHARS = 1_000
@@ -65,17 +66,31 @@ def compile_pattern(text: str) -> re.Pattern[str]:
 def found(
     patterns: Sequence[re.Pattern[str]], text: str, start: int, end: int
 ) -> Iterator[tuple[int, int]]:
-    """(start, end) of what matches in `text` from `start` to `end`; they may overlap."""
+    """(start, end) of what matches in `text` from `start` to `end`; they may overlap.
+
+    A match is found if it can be told within half a piece of its beginning; it then goes on for
+    as long as it can.
+    """
     for pattern in patterns:
         position = start
-        while True:
-            stop = min(position + WINDOW_CHARS, end)
-            for match in pattern.finditer(text, position, stop):
-                if match.end() > match.start():
-                    yield match.span()
-            if stop == end:
-                break
-            position += _STEP_CHARS
+        while position < end:
+            begin, stop = position, min(position + WINDOW_CHARS, end)
+            position = stop if stop == end else position + _STEP_CHARS
+            for match in pattern.finditer(text, begin, stop):
+                first, last = match.span()
+                if last == stop < end:
+                    last = _whole_end(pattern, text, first, end)
+                    position = max(position, last)
+                if last > first:
+                    yield first, last
+
+
+def _whole_end(pattern: re.Pattern[str], text: str, first: int, end: int) -> int:
+    """Where the match at `first` ends, which the end of a piece has cut short."""
+    stop = min(first + MAX_MATCH_CHARS, end)
+    match = pattern.match(text, first, stop)
+    # One that is longer than what is looked at is taken to go on to the end.
+    return end if match is None or match.end() == stop else match.end()
 
 
 _Items = list[Any]

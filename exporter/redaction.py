@@ -99,11 +99,12 @@ _BEFORE_SIGN = rf"{_BLANKS_BACK}(?:\"\\*[^\"\\]*\\?|(?:\]?[\"']\\*)?[{_IN_NAME}]
 _BACK_FROM_COLON = re.compile(rf':("[^"\\]*(?=")|{_BEFORE_SIGN})')
 _BACK_FROM_EQUALS = re.compile(rf"=({_BEFORE_SIGN})")
 _BLANKS_BEFORE_SIGN = re.compile(_BLANKS_BACK)
-_LAST_WORD = re.compile(rf"[{_IN_NAME}]*\Z")
+_WORD_BEFORE_SIGN = re.compile(rf"[{_IN_NAME}]+(?=\\*[\"']?\]?[ \t]*(?:[=:]|\Z))")
+# What follows is only looked at: it may hold the next, in JSON that is text in JSON.
 _TEXT_MEMBER = re.compile(
-    r'"([^"\\]*)\\*"(?:\s|\\+[nrt])*:(?:\s|\\+[nrt])*\\*"([^"\\]*)(\\*.)?', re.DOTALL
+    r'"([^"\\]*)\\*"(?:\s|\\+[nrt])*:(?:\s|\\+[nrt])*\\*"(?=([^"\\]*)(\\*.)?)', re.DOTALL
 )
-_FIRST_IN_LIST = re.compile(r'\[(?:\s|\\+[nrt])*\\*"([^"\\]*)(\\*.)?', re.DOTALL)
+_FIRST_IN_LIST = re.compile(r'\[(?=(?:\s|\\+[nrt])*\\*"([^"\\]*)(\\*.)?)', re.DOTALL)
 _ESCAPED_ASCII = re.compile(r"\\u00[2-7]")
 """Escaped by choice: quotes, colons or letters of a key may hide behind it."""
 
@@ -159,7 +160,7 @@ class Redactor:
         """Those of a text, `whole` or the value of a string in it."""
         edits: list[Edit] = []
         end = _end(_BLANKS, text, 0)
-        if text[end : end + 1] in ("{", "[", '"'):
+        if text[end : end + 1] in ("{", "[", '"') and not text.startswith(REDACTED, end):
             end = _Json(self, text, depth, edits).read(end)
         self._add_text_edits(text, end, edits)
         if self._patterns and whole:
@@ -267,8 +268,7 @@ class Redactor:
                 return True
             begin = _end(_BLANKS_BEFORE_SIGN, backwards, 0)
             name = backwards[begin:][::-1].rstrip("\\\"']")
-            last_word = _LAST_WORD.search(name)[0]  # type: ignore[index]
-            if self._matches(name) or self._matches(last_word):
+            if self._matches(name) or any(map(self._matches, _words_before_signs(name))):
                 return True
             has_values = has_values or self.role(name) is _Role.VALUE
         if has_values and (cut or self._has_secret_name(text)):
@@ -502,6 +502,12 @@ def _end(pattern: re.Pattern[str], text: str, start: int) -> int:
     """Where the match of `pattern`, which is one of nothing at least, ends."""
     found = pattern.match(text, start)
     return start if found is None else found.end()
+
+
+def _words_before_signs(name: str) -> list[str]:
+    """What plain text would take for names in `name`, after which a sign comes."""
+    found: list[str] = _WORD_BEFORE_SIGN.findall(name)
+    return found
 
 
 def _goes_on(behind: str) -> bool:

@@ -93,12 +93,16 @@ class Pipeline:
         settings = self._settings
         if settings is not None and settings.exporter is not None:
             from exporter.delivery import open_sender
+            from exporter.redaction import Redactor
             from exporter.spans import SpanBuilder
 
             self._builder = SpanBuilder(
                 settings.service_name,
                 settings.resource_attributes,
                 platform_spans=settings.signals.platform_spans,
+                response=settings.capture.response,
+                max_body_bytes=settings.capture.max_body_bytes,
+                redactor=Redactor(settings.redact),
             )
             sender = open_sender(settings.exporter)
             metrics = None
