@@ -99,7 +99,7 @@ _BEFORE_SIGN = rf"{_BLANKS_BACK}(?:\"\\*[^\"\\]*\\?|(?:\]?[\"']\\*)?[{_IN_NAME}]
 _BACK_FROM_COLON = re.compile(rf':("[^"\\]*(?=")|{_BEFORE_SIGN})')
 _BACK_FROM_EQUALS = re.compile(rf"=({_BEFORE_SIGN})")
 _BLANKS_BEFORE_SIGN = re.compile(_BLANKS_BACK)
-_WORD_BEFORE_SIGN = re.compile(rf"[{_IN_NAME}]+(?=\\*[\"']?\]?[ \t]*(?:[=:]|\Z))")
+_WORD_BEFORE_SIGN = re.compile(rf"(?<![{_IN_NAME}])[{_IN_NAME}]+(?=\\*[\"']?\]?[ \t]*(?:[=:]|\Z))")
 # What follows is only looked at: it may hold the next, in JSON that is text in JSON.
 _TEXT_MEMBER = re.compile(
     r'"([^"\\]*)\\*"(?:\s|\\+[nrt])*:(?:\s|\\+[nrt])*\\*"(?=([^"\\]*)(\\*.)?)', re.DOTALL
