@@ -19,6 +19,7 @@ goes whole.
 from __future__ import annotations
 
 import enum
+import json
 import re
 from collections.abc import Mapping
 from urllib.parse import unquote
@@ -75,6 +76,7 @@ _ESCAPE = re.compile(
     r"|\\u([0-9a-fA-F]{4})|\\u[0-9a-fA-F]{0,3}\Z|\\(.)|\\\Z",
     re.DOTALL,
 )
+_IN_C = json.JSONDecoder(strict=False)
 _SHORT_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 
 _IN_NAME = r"\w.\-\[\]%$+@"
@@ -108,6 +110,9 @@ _FIRST_IN_LIST = re.compile(r'\[(?=(?:\s|\\+[nrt])*\\*"([^"\\]*)(\\*.)?)', re.DO
 _ESCAPED_ASCII = re.compile(r"\\u00[2-7]")
 """Escaped by choice: quotes, colons or letters of a key may hide behind it."""
 
+_LOOK_CHARS = 256
+"""A shorter text in a text is read at once."""
+_MAX_LOOKED_KEYS = 64
 _MAX_KNOWN = 4_096
 _MAX_KNOWN_CHARS = 256
 
@@ -123,6 +128,18 @@ class _Role(enum.Enum):
     """and this the value."""
 
 
+class _Kind(enum.Enum):
+    """What a quick look takes for the name before a sign."""
+
+    OTHER = enum.auto()
+    VALUE = enum.auto()
+    """The value of a pair."""
+    KEY = enum.auto()
+    """A key of JSON that is a secret's."""
+    UNCLEAR = enum.auto()
+    """Escapes hide it, or plain text has a secret's name there."""
+
+
 class Redactor:
     """The rules of `settings`, made once. Raises PatternError for a pattern not to be taken."""
 
@@ -131,6 +148,7 @@ class Redactor:
         self._names = SecretNames(settings.keys, defaults=settings.defaults)
         self._patterns = tuple(map(patterns.compile_pattern, settings.patterns))
         self._roles: dict[str, _Role] = {}
+        self._kinds: dict[str, tuple[_Kind, str]] = {}
 
     def text(self, text: str, *, cut: bool = False) -> tuple[str, int]:
         """`text` without what is to go, and how many places that were.
@@ -138,8 +156,6 @@ class Redactor:
         `cut`: it is the beginning of a longer one. Where patterns are in force, the string or
         line at its end goes whole: one of them might have matched the rest.
         """
-        if not self._patterns and not self._may_hold(text, cut=cut):
-            return text, 0
         return _applied(text, self._edits(text, 0, cut=cut, whole=True))
 
     def attributes(self, attributes: Mapping[str, AttributeValue]) -> dict[str, AttributeValue]:
@@ -158,6 +174,16 @@ class Redactor:
 
     def _edits(self, text: str, depth: int, *, cut: bool, whole: bool) -> list[Edit]:
         """Those of a text, `whole` or the value of a string in it."""
+        if not self._patterns and (whole or len(text) >= _LOOK_CHARS):
+            keys = self._look(text, cut=cut)
+            if keys is not None:
+                edits = _edits_after(keys, text)
+                if edits is not None:
+                    return _resolved(text, edits)
+        return self.read_edits(text, depth, cut=cut, whole=whole)
+
+    def read_edits(self, text: str, depth: int, *, cut: bool, whole: bool) -> list[Edit]:
+        """The same by reading `text` to its end."""
         edits: list[Edit] = []
         end = _end(_BLANKS, text, 0)
         if text[end : end + 1] in ("{", "[", '"') and not text.startswith(REDACTED, end):
@@ -253,30 +279,60 @@ class Redactor:
                 edits.append((first, last, REDACTED))
             start = stop + len(REDACTED)
 
-    # Whether there is anything to do
+    # What there is to do
 
-    def _may_hold(self, text: str, *, cut: bool) -> bool:
-        """Whether reading `text` could leave out anything; a few searches in C."""
+    def _look(self, text: str, *, cut: bool) -> list[str] | None:
+        """The keys of `text`, as they are written, whose values are all that has to go.
+
+        None where `text` has to be read to tell. A few searches in C: most bodies hold nothing.
+        """
         if _ESCAPED_ASCII.search(text) is not None:
-            return True
-        has_values = False
+            return None
         reversed_text = text[::-1]
-        names = set(_BACK_FROM_COLON.findall(reversed_text))
-        names.update(_BACK_FROM_EQUALS.findall(reversed_text))
-        for backwards in names:
-            if backwards[-1] == "\\":
-                return True
+        keys: list[str] = []
+        has_values = False
+        for backwards in set(_BACK_FROM_COLON.findall(reversed_text)):
+            kind, name = self._kind(backwards)
+            if kind is _Kind.UNCLEAR:
+                return None
+            if kind is _Kind.KEY:
+                keys.append(name)
+            has_values = has_values or kind is _Kind.VALUE
+        for backwards in set(_BACK_FROM_EQUALS.findall(reversed_text)):
+            if self._kind(backwards)[0] in (_Kind.UNCLEAR, _Kind.KEY):
+                return None
+        is_unclear = (
+            (bool(keys) and ('\\"' in text or len(keys) > _MAX_LOOKED_KEYS))
+            or (has_values and (cut or self._has_secret_name(text)))
+            or any(
+                _goes_on(behind) or self._names.match(first)
+                for first, behind in set(_FIRST_IN_LIST.findall(text))
+            )
+        )
+        return None if is_unclear else keys
+
+    def _kind(self, backwards: str) -> tuple[_Kind, str]:
+        """What stands before a sign, and the key that it is."""
+        known = self._kinds.get(backwards)
+        if known is None:
             begin = _end(_BLANKS_BEFORE_SIGN, backwards, 0)
             name = backwards[begin:][::-1].rstrip("\\\"']")
-            if self._matches(name) or any(map(self._matches, _words_before_signs(name))):
-                return True
-            has_values = has_values or self.role(name) is _Role.VALUE
-        if has_values and (cut or self._has_secret_name(text)):
-            return True
-        return any(
-            _goes_on(behind) or self._names.match(first)
-            for first, behind in set(_FIRST_IN_LIST.findall(text))
-        )
+            kind = _Kind.OTHER
+            if backwards[-1] == "\\":
+                kind = _Kind.UNCLEAR
+            elif self._matches(name):
+                is_key = backwards[begin] == '"' and "\\" not in backwards
+                kind = _Kind.KEY if is_key else _Kind.UNCLEAR
+            elif any(map(self._matches, _words_before_signs(name))):
+                kind = _Kind.UNCLEAR
+            elif self.role(name) is _Role.VALUE:
+                kind = _Kind.VALUE
+            known = kind, name
+            if len(backwards) <= _MAX_KNOWN_CHARS:
+                if len(self._kinds) >= _MAX_KNOWN:
+                    self._kinds.clear()
+                self._kinds[backwards] = known
+        return known
 
     def _has_secret_name(self, text: str) -> bool:
         return any(
@@ -409,27 +465,12 @@ class _Json:
 
     def _redact_value(self, position: int) -> int | None:
         """The value at `position` goes; its end, None where it is no JSON."""
-        text = self._text
-        start = _end(_BLANKS, text, position)
-        first = text[start : start + 1]
-        if first == '"':
-            token = _TOKEN.match(text, start)
-            closed = token is not None and token.lastgroup != "string"
-            end = token.end("string") + 1 if closed and token is not None else len(text)
-        elif text.startswith(REDACTED, start):
-            return None  # as plain text leaves it
-        elif first in ("{", "["):
-            end = _nested_end(_NESTED, text, start)
-        else:
-            literal = _BARE.match(text, start) or _BEGUN.match(text, start)
-            if literal is None:
-                return start if start == len(text) else None
-            end = literal.end()
-            if "null".startswith(literal[0]):
-                return end
-        self._edits.append((start, end, _QUOTED))
+        span = _json_value(self._text, position)
+        if span is None:
+            return None
+        self._edits += [(*span, _QUOTED)] if span[1] > span[0] else []
         self._frames[-1].role = _Role.PLAIN
-        return end
+        return span[1]
 
     def _finish(self, position: int) -> int:
         """The text is over, or JSON is; what a cut leaves open goes where it may be a secret."""
@@ -457,6 +498,40 @@ class _Json:
                 ):
                     self._edits.append((child.start, end, _QUOTED))
         return end
+
+
+def _json_value(text: str, position: int) -> tuple[int, int] | None:
+    """From, to: the value after a key, of no length for null; None where it is no JSON."""
+    start = _end(_BLANKS, text, position)
+    first = text[start : start + 1]
+    if first == '"':
+        token = _TOKEN.match(text, start)
+        closed = token is not None and token.lastgroup != "string"
+        return start, token.end("string") + 1 if closed and token is not None else len(text)
+    if first in ("{", "["):
+        is_done = text.startswith(REDACTED, start)  # as plain text leaves it
+        return None if is_done else (start, _nested_end(_NESTED, text, start))
+    literal = _BARE.match(text, start) or _BEGUN.match(text, start)
+    if literal is None:
+        return (start, start) if not first else None
+    end = literal.end()
+    return (end, end) if "null".startswith(literal[0]) else (start, end)
+
+
+def _edits_after(keys: list[str], text: str) -> list[Edit] | None:
+    """The values of `keys` in JSON without an escaped quote; None where it is none after all."""
+    if not keys:
+        return []
+    edits: list[Edit] = []
+    key = re.compile(f'"(?:{"|".join(map(re.escape, keys))})"[ \\t\\r\\n]*:')
+    found = key.search(text)
+    while found is not None:
+        span = _json_value(text, found.end())
+        if span is None:
+            return None
+        edits.append((*span, _QUOTED))
+        found = key.search(text, max(span[1], found.end()))
+    return [edit for edit in edits if edit[1] > edit[0]]
 
 
 def _value_in_text(text: str, found: re.Match[str]) -> tuple[int, int]:
@@ -527,7 +602,13 @@ def _unescaped(escape: re.Match[str]) -> str:
 
 def _decoded(raw: str) -> str:
     """The text that a JSON string's content stands for, also of a part of one."""
-    return _ESCAPE.sub(_unescaped, raw) if "\\" in raw else raw
+    if "\\" not in raw:
+        return raw
+    try:
+        decoded: str = _IN_C.decode(f'"{raw}"')
+    except ValueError:  # a part of an escape at a cut, or what is no escape
+        return _ESCAPE.sub(_unescaped, raw)
+    return decoded
 
 
 def _on_raw(raw: str, decoded_size: int, edits: list[Edit]) -> list[Edit]:
@@ -541,7 +622,8 @@ def _on_raw(raw: str, decoded_size: int, edits: list[Edit]) -> list[Edit]:
         while place is not None and place <= decoded + plain:
             found.append(at + place - decoded)
             place = next(places, None)
-        decoded += plain + len(_unescaped(escape))
+        # One character each; a part of one, at a cut, is none.
+        decoded += plain + (escape.lastindex is not None)
         at = escape.end()
     while place is not None:
         found.append(at + place - decoded)

@@ -56,12 +56,14 @@ MAX_KNOWN_CHARS = 256
 """Verdicts that are remembered, and the longest name: bodies repeat their keys."""
 
 _DIGITS = "0123456789"
+_PLAIN = {code: chr(code).lower() if chr(code).isalnum() else None for code in range(128)}
 
 
 def normalized(name: str) -> str:
     """Letters and digits alone, in one case; full-width and the like as their plain form."""
-    if not name.isascii():
-        name = unicodedata.normalize("NFKC", name)
+    if name.isascii():
+        return name.translate(_PLAIN)
+    name = unicodedata.normalize("NFKC", name)
     return "".join(filter(str.isalnum, name.casefold()))
 
 

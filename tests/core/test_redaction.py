@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.patterns import PatternError, compile_pattern
-from exporter.redaction import MAX_DEPTH, MAX_EMBEDDED, REDACTED, Redactor
+from exporter.redaction import MAX_DEPTH, MAX_EMBEDDED, REDACTED, Redactor, _applied
 from exporter.secret_names import DEFAULT_KEYS, SecretNames, normalized
 from exporter.settings import RedactSettings
 
@@ -325,6 +325,8 @@ def test_no_character_of_a_secret_leaves_wherever_the_cut_falls(text: str) -> No
     whole, count = DEFAULT.text(text)
     assert not has_mark(whole)
     json.loads(whole)
+    read = DEFAULT.read_edits(text, 0, cut=False, whole=True)
+    assert _applied(text, read) == (whole, count)
     assert count > 0 or not has_mark(text)
     assert DEFAULT.text(whole) == (whole, 0)
 
@@ -356,14 +358,16 @@ def test_any_text_at_all_is_read_to_its_end(text: str) -> None:
     left, count = DEFAULT.text(text, cut=True)
     if count == 0:
         assert left == text
-    if not DEFAULT._may_hold(text, cut=True):
-        assert DEFAULT._edits(text, 0, cut=True, whole=True) == []
+    if DEFAULT._look(text, cut=True) == []:
+        assert DEFAULT.read_edits(text, 0, cut=True, whole=True) == []
 
 
 def test_deep_nesting_is_read_without_recursion_and_goes_whole() -> None:
     """Containers past a bound go as one value; so does JSON in JSON past its own."""
     deep = "[" * 100_000 + '{"password":"x"}' + "]" * 100_000
-    assert DEFAULT.text(deep) == ("[" * MAX_DEPTH + f'"{R}"' + "]" * MAX_DEPTH, 1)
+    assert DEFAULT.text(deep) == (deep.replace("x", R), 1)
+    read = "[" * 100_000 + r'{"pass\u0077ord":"x"}' + "]" * 100_000
+    assert DEFAULT.text(read) == ("[" * MAX_DEPTH + f'"{R}"' + "]" * MAX_DEPTH, 1)
     text = '{"password":"x"}'
     for _ in range(MAX_EMBEDDED):
         text = json.dumps({"body": text})
