@@ -302,7 +302,7 @@ class Redactor:
             if self._kind(backwards)[0] in (_Kind.UNCLEAR, _Kind.KEY):
                 return None
         is_unclear = (
-            (bool(keys) and ('\\"' in text or len(keys) > _MAX_LOOKED_KEYS))
+            len(keys) > _MAX_LOOKED_KEYS
             or (has_values and (cut or self._has_secret_name(text)))
             or any(
                 _goes_on(behind) or self._names.match(first)
@@ -519,18 +519,22 @@ def _json_value(text: str, position: int) -> tuple[int, int] | None:
 
 
 def _edits_after(keys: list[str], text: str) -> list[Edit] | None:
-    """The values of `keys` in JSON without an escaped quote; None where it is none after all."""
+    """The values of `keys` in JSON; None where it is none after all."""
     if not keys:
         return []
     edits: list[Edit] = []
     key = re.compile(f'"(?:{"|".join(map(re.escape, keys))})"[ \\t\\r\\n]*:')
     found = key.search(text)
     while found is not None:
-        span = _json_value(text, found.end())
-        if span is None:
-            return None
-        edits.append((*span, _QUOTED))
-        found = key.search(text, max(span[1], found.end()))
+        end = found.end()
+        # A key that holds a quote only ends like one of these.
+        if text[max(0, found.start() - 1)] != "\\":
+            span = _json_value(text, end)
+            if span is None:
+                return None
+            edits.append((*span, _QUOTED))
+            end = max(end, span[1])
+        found = key.search(text, end)
     return [edit for edit in edits if edit[1] > edit[0]]
 
 

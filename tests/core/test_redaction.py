@@ -115,6 +115,11 @@ JSON_TABLE = [
     ('{"a":[{"b":{"token":"x"}}]}', f'{{"a":[{{"b":{{"token":"{R}"}}}}]}}', 1),
     ('{"token":"x","token":"y"}', f'{{"token":"{R}","token":"{R}"}}', 2),
     (r'{"p\u0061ssword":"x"}', rf'{{"p\u0061ssword":"{R}"}}', 1),
+    (r'{"pass\/word":"x"}', rf'{{"pass\/word":"{R}"}}', 1),
+    (r'{"\uff50assword":"x"}', rf'{{"\uff50assword":"{R}"}}', 1),
+    (r'{"a\"pin":1,"pin":2,"b":"\"pin\""}', rf'{{"a\"pin":1,"pin":"{R}","b":"\"pin\""}}', 1),
+    (r'[["pass\/word","x"]]', rf'[["pass\/word","{R}"]]', 1),
+    (r'[{"name":"pass\/word","value":"x"}]', rf'[{{"name":"pass\/word","value":"{R}"}}]', 1),
     (r'{"pass\u002dword":"x\"y"}', rf'{{"pass\u002dword":"{R}"}}', 1),
     (r'{"body":"{\"password\": \"x\"}"}', rf'{{"body":"{{\"password\": \"{R}\"}}"}}', 1),
     (
