@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exporter.edits import REDACTED, applied
+from exporter.json_reading import MAX_DEPTH
 from exporter.patterns import PatternError, compile_pattern
-from exporter.redaction import MAX_DEPTH, MAX_EMBEDDED, REDACTED, Redactor, _applied
+from exporter.redaction import MAX_EMBEDDED, Redactor
 from exporter.secret_names import DEFAULT_KEYS, SecretNames, normalized
 from exporter.settings import RedactSettings
 
@@ -331,7 +333,7 @@ def test_no_character_of_a_secret_leaves_wherever_the_cut_falls(text: str) -> No
     assert not has_mark(whole)
     json.loads(whole)
     read = DEFAULT.read_edits(text, 0, cut=False, whole=True)
-    assert _applied(text, read) == (whole, count)
+    assert applied(text, read) == (whole, count)
     assert count > 0 or not has_mark(text)
     assert DEFAULT.text(whole) == (whole, 0)
 
