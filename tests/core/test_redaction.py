@@ -338,6 +338,24 @@ def test_no_character_of_a_secret_leaves_wherever_the_cut_falls(text: str) -> No
     assert DEFAULT.text(whole) == (whole, 0)
 
 
+@given(
+    st.dictionaries(
+        st.sampled_from(SECRET_NAMES), st.text(MARK, min_size=1, max_size=9), min_size=1
+    )
+)
+@settings(max_examples=50, deadline=None)
+def test_plain_text_keeps_none_of_a_secret_wherever_the_cut_falls(secrets: dict[str, str]) -> None:
+    """A form, lines of headers, Python's repr of a dictionary."""
+    texts = (
+        "a=1&" + "&".join(f"{name}={value}" for name, value in secrets.items()),
+        "a: 1\n" + "\n".join(f"{name}: {value} {value}" for name, value in secrets.items()),
+        f"ValueError: {secrets!r}",
+    )
+    for text in texts:
+        for size in range(len(text) + 1):
+            assert MARK not in DEFAULT.text(text[:size], cut=True)[0]
+
+
 @given(written(VALUES))
 @settings(max_examples=150, deadline=None)
 def test_what_is_no_secret_stays_to_the_byte(text: str) -> None:
