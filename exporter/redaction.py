@@ -268,12 +268,13 @@ class Redactor:
         known = self._kinds.get(backwards)
         if known is None:
             begin = end_of(_BLANKS_BEFORE_SIGN, backwards, 0)
-            name = backwards[begin:][::-1].rstrip("\\\"']")
+            is_key = backwards[begin] == '"' and "\\" not in backwards
+            name = backwards[begin:][::-1]
+            name = name[:-1] if is_key else name.rstrip("\\\"']")
             kind = _Kind.OTHER
             if backwards[-1] == "\\":
                 kind = _Kind.UNCLEAR
             elif self._matches(name):
-                is_key = backwards[begin] == '"' and "\\" not in backwards
                 kind = _Kind.KEY if is_key else _Kind.UNCLEAR
             elif any(map(self._matches, _words_before_signs(name))):
                 kind = _Kind.UNCLEAR

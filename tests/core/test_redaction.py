@@ -69,6 +69,15 @@ def test_these_names_are_of_secrets(name: str) -> None:
     assert SecretNames().match(name)
 
 
+def test_a_secret_goes_under_each_of_these_names() -> None:
+    """As a key of JSON, of JSON in JSON, and as a name in a form."""
+    for name in SECRET_NAMES:
+        inner = json.dumps({name: MARK}, ensure_ascii=False)
+        for text in (inner, json.dumps({"body": inner}), f"a=1&{name}={MARK}"):
+            left, count = DEFAULT.text(text)
+            assert (has_mark(left), count) == (False, 1), text
+
+
 @pytest.mark.parametrize("name", PLAIN_NAMES)
 def test_these_names_are_of_nothing_secret(name: str) -> None:
     """Neighbours of the above that a trace is read for."""
@@ -113,6 +122,8 @@ JSON_TABLE = [
     ('{"credentials":{"user":"u","x":[]}}', f'{{"credentials":"{R}"}}', 1),
     ('{"password":true,"secret":false}', f'{{"password":"{R}","secret":"{R}"}}', 2),
     ('{"password":null}', '{"password":null}', 0),
+    ('{"user[password]":"x"}', f'{{"user[password]":"{R}"}}', 1),
+    ("""{"'password'" :"x"}""", f"""{{"'password'" :"{R}"}}""", 1),
     ('{"password":""}', f'{{"password":"{R}"}}', 1),
     ('{"a":[{"b":{"token":"x"}}]}', f'{{"a":[{{"b":{{"token":"{R}"}}}}]}}', 1),
     ('{"token":"x","token":"y"}', f'{{"token":"{R}","token":"{R}"}}', 2),
