@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from exporter.record import Record
-from exporter.record_json import RecordError, from_json, to_json
 from extension.backlog import Stored, amount_of
 from extension.ledger import NOTHING, Amount
 from extension.settings import SpoolSettings
@@ -97,6 +96,8 @@ class Spool:
 
     def put(self, records: Sequence[Record], amount: Amount) -> bool:
         """Keep `records` in one file; False where bounds or disk forbid it."""
+        from exporter.record_json import to_json  # not before there is something to write
+
         self._expire()
         data = to_json(records)
         size = sum(file.size_bytes for file in self._files) + len(data)
@@ -153,6 +154,8 @@ class Spool:
             self._trouble(f"{self._directory}/{name}: cannot be removed: {error.strerror}")
 
     def _read(self, file: _File) -> Stored | None:
+        from exporter.record_json import RecordError
+
         path = f"{self._directory}/{file.name}"
         try:
             records = _records(files.read_own(path, MAX_FILE_BYTES))
@@ -206,6 +209,8 @@ def _file(entry: os.DirEntry[str]) -> _File | None:
 
 
 def _records(data: bytes) -> list[Record]:
+    from exporter.record_json import RecordError, from_json
+
     head = _HEAD.match(data)
     if head is None:
         raise RecordError("no spool of this version")
