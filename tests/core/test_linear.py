@@ -7,6 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
+from extension.http1 import ResponseParser
+from extension.substitution import substitute
+from extension.telemetry import Lines
 from fifo import wire
 
 TIMES_LARGER = 8
@@ -40,6 +43,29 @@ def a_frame_that_comes_byte_by_byte(size: int) -> None:
         decoder.feed(bytes((byte,)))
 
 
+def a_line_of_events_that_comes_byte_by_byte(size: int) -> None:
+    lines = Lines()
+    for _ in range(size):
+        lines.feed(b"x")
+
+
+def a_response_of_chunks_of_one_byte(size: int) -> None:
+    parser = ResponseParser()
+    parser.feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    parser.feed(b"1\r\nx\r\n" * size)
+
+
+def a_response_that_comes_byte_by_byte(size: int) -> None:
+    parser = ResponseParser()
+    parser.feed(b"HTTP/1.1 200 OK\r\n\r\n")
+    for _ in range(size):
+        parser.feed(b"x")
+
+
+def references_that_are_never_closed(size: int) -> None:
+    substitute("${" * size, {})
+
+
 @pytest.mark.parametrize(
     ("read", "size"),
     [
@@ -47,6 +73,10 @@ def a_frame_that_comes_byte_by_byte(size: int) -> None:
         (lost_at_each_start_of_a_frame, 49_152),
         (every_header_claims_the_rest_of_the_file, 524_288),
         (a_frame_that_comes_byte_by_byte, 8_192),
+        (a_line_of_events_that_comes_byte_by_byte, 32_768),
+        (a_response_of_chunks_of_one_byte, 4_096),
+        (a_response_that_comes_byte_by_byte, 32_768),
+        (references_that_are_never_closed, 65_536),
     ],
 )
 def test_time_grows_with_the_size_and_not_with_its_square(
