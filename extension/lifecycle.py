@@ -227,8 +227,7 @@ class Lifecycle:
             return []
         target = self._target(event)
         if isinstance(event, events.Started):
-            self._on_started(event, target, now_unix_ns)
-            return []
+            return self._on_started(event, target, now_unix_ns)
         return self._on_end_event(event, target, now_unix_ns)
 
     # Whoever wants records now
@@ -303,7 +302,7 @@ class Lifecycle:
 
     def _on_started(
         self, event: events.Started, target: Attempt | Closed | None, now_unix_ns: int
-    ) -> None:
+    ) -> list[Record]:
         if isinstance(target, Attempt):
             target.note_started(event)
         elif target is not None:
@@ -311,9 +310,10 @@ class Lifecycle:
         elif self._managed:
             attempt = self._begin(event.request_id, event.time_unix_ns or now_unix_ns)
             attempt.note_started(event)
-            self._replay(attempt, now_unix_ns)
+            return self._replay(attempt, now_unix_ns)
         else:
             self._early_events.append(event)
+        return []
 
     def _on_end_event(
         self, event: EndEvent, target: Attempt | Closed | None, now_unix_ns: int
