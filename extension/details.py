@@ -48,11 +48,11 @@ def attributes_of(text: str) -> dict[str, AttributeValue] | None:
         return {}
     try:
         value = json.loads(text)
+        if not isinstance(value, dict):
+            return None
+        return {_text(key): _attribute_value(v) for key, v in value.items() if v is not None}
     except (ValueError, RecursionError):
         return None
-    if not isinstance(value, dict):
-        return None
-    return {_text(key): _attribute_value(item) for key, item in value.items() if item is not None}
 
 
 def _text(text: str) -> str:
