@@ -53,7 +53,10 @@ def _object(body: bytes) -> dict[str, object]:
 
 def _text(value: dict[str, object], key: str) -> str:
     found = value.get(key)
-    return found if isinstance(found, str) else ""
+    if not isinstance(found, str):
+        return ""
+    # JSON can name lone surrogates, and OTLP cannot carry them.
+    return found.encode("utf-8", "replace").decode("utf-8")
 
 
 def _milliseconds(value: dict[str, object], key: str) -> int:

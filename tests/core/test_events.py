@@ -8,10 +8,11 @@ from extension.events import EventError, InvokeEvent, ShutdownEvent, parse_event
 def test_both_events_are_read() -> None:
     """Compared whole; what is not of use here is left."""
     invoke = (
-        b'{"eventType":"INVOKE","deadlineMs":676051,"requestId":"r-1","invokedFunctionArn":"arn",'
+        b'{"eventType":"INVOKE","deadlineMs":676051,"requestId":"r-1",'
+        b'"invokedFunctionArn":"arn\\ud800",'
         b'"tracing":{"type":"X-Amzn-Trace-Id","value":"Root=1"}}'
     )
-    assert parse_event(invoke) == InvokeEvent("r-1", 676_051, "arn", "Root=1")
+    assert parse_event(invoke) == InvokeEvent("r-1", 676_051, "arn?", "Root=1")
     shutdown = b'{"eventType":"SHUTDOWN","shutdownReason":"SPINDOWN","deadlineMs":676051}'
     assert parse_event(shutdown) == ShutdownEvent("spindown", 676_051)
 
