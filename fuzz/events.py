@@ -13,9 +13,11 @@ from exporter.record import Environment, Invocation, Record
 from exporter.spans import SpanBuilder
 from extension import platform_events
 from extension.api import MANAGED_INSTANCES
+from extension.backlog import MAX_WAITING, MAX_WAITING_BYTES, Backlog
 from extension.events import MAX_UNIX_MS, InvokeEvent, parse_event
 from extension.initialization import ON_DEMAND
-from extension.ledger import MAX_WAITING, MAX_WAITING_BYTES, Backlog, Ledger
+from extension.instant import Instant
+from extension.ledger import Ledger
 from extension.lifecycle import MAX_OPEN, Lifecycle
 from extension.telemetry import MAX_LINE_BYTES, Lines
 from fifo import messages
@@ -131,7 +133,7 @@ def _sent(records: list[Record]) -> None:
     ledger = Ledger()
     backlog = Backlog(ledger)
     for record in records:
-        backlog.accept(record, 0.0)
+        backlog.accept(record, Instant(0.0, 0.0))
         measure_of(record)
         assert ledger.balanced
         assert len(backlog) <= MAX_WAITING
