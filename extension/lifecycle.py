@@ -312,14 +312,14 @@ class Lifecycle:
             attempt.note_started(event)
             return self._replay(attempt, now_unix_ns)
         else:
-            self._early_events.append(event)
+            self._keep_early_event(event)
         return []
 
     def _on_end_event(
         self, event: EndEvent, target: Attempt | Closed | None, now_unix_ns: int
     ) -> list[Record]:
         if target is None:
-            self._early_events.append(event)
+            self._keep_early_event(event)
             return []
         if target.heard.repeats(event):
             return []
@@ -360,6 +360,11 @@ class Lifecycle:
             self._early_bytes -= size
             self._count("unknown_request")
 
+    def _keep_early_event(self, event: events.Started | EndEvent) -> None:
+        if len(self._early_events) == MAX_EARLY_EVENTS:
+            self._count("unknown_event")
+        self._early_events.append(event)
+
     # What it does
 
     def _apply(
@@ -395,6 +400,10 @@ class Lifecycle:
         if attributes is None:
             self._count("malformed_attributes")
             attributes = {}
+        over = len(attributes) - details.MAX_ATTRIBUTES
+        if over > 0:
+            self._count("attributes_over_limit", over)
+            attributes = dict(list(attributes.items())[: details.MAX_ATTRIBUTES])
         if isinstance(message, messages.Span):
             if self._takes(attempt, attempt.children, size_bytes):
                 attempt.children.append(details.child(message, attributes))
