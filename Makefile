@@ -27,7 +27,7 @@ soak: $(VENV)/ready ## random lives of at least 2,000 invocations; PLAN_SEED=…
 		$(RUN_TESTS) tests/whole/test_plan.py tests/core/test_plan.py
 
 FUZZ_SECONDS ?= 600
-FUZZ_TARGETS ?= frames lines files configuration events responses
+FUZZ_TARGETS ?= frames lines files configuration events responses spool
 
 fuzz: $(VENV)/ready ## each target for FUZZ_SECONDS (600); new inputs and crashes in .cache/fuzz
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "atheris>=3" \

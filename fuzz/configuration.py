@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 from exporter.settings import ExporterSettings
@@ -16,6 +12,7 @@ from extension.destination import endpoint_problem
 from extension.settings import Settings
 from extension.yaml_source import MAX_NODES
 from fuzz.draw import Draw, block
+from fuzz.folder import folder_of
 
 SECRET = "hunter2-and-more"  # noqa: S105 - it is looked for in messages
 SHOWN = ("PROTOCOL", "COMPRESSION", "TIMEOUT", "LOG_LEVEL", "CONFIG")
@@ -47,13 +44,6 @@ MAX_TEXT_BYTES = 65_536
 """A quarter of what may be read: PyYAML takes 12 µs for a byte of short pairs."""
 
 
-@cache
-def _file() -> str:
-    folder = tempfile.mkdtemp(prefix="spanpipe-fuzz-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return f"{folder}/f.yaml"
-
-
 def check(data: bytes) -> None:
     """`config.load` raises nothing, whatever stands in the file and the variables, and:
 
@@ -61,7 +51,7 @@ def check(data: bytes) -> None:
     - every message is one short line that a log can hold, and none shows a variable's value;
     - numbers are within their ranges, and no more values come out than the file may hold.
     """
-    draw, path = Draw(data), _file()
+    draw, path = Draw(data), f"{folder_of('configuration').path}/f.yaml"
     flags = draw.byte()
     environ = {"SECRET": SECRET}
     for _ in range(draw.byte() % 8):

@@ -18,7 +18,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "tests" / "corpus"
-TARGETS = ("frames", "lines", "files", "configuration", "events", "responses")
+TARGETS = ("frames", "lines", "files", "configuration", "events", "responses", "spool")
 
 MAX_FILES = 60
 MAX_FILE_BYTES = 4_095

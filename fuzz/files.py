@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import atexit
-import json  # noqa: F401 - `fifo` imports it when it needs it, and that would be seen
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from functools import cache
-from pathlib import Path
 
 from extension import inbox
 from fifo import encoding, messages, overflow, pipes, wire
 from fuzz.draw import Draw, block
+from fuzz.folder import CONTENT, OUTSIDE, Folder, folder_of
 from fuzz.guard import watched
 
-OUTSIDE = b"what stands outside"
 OVERFLOW = "spanpipe-0123456789abcdef.msg"
 NAMES = (
     "r-1",
@@ -37,32 +32,11 @@ NAMES = (
 MAX_RECEIVED = 65_536
 
 
-class _Folder:
-    """A folder of our own with another beside it; emptied for each input."""
-
-    def __init__(self) -> None:
-        self.root = Path(tempfile.mkdtemp(prefix="spanpipe-fuzz-"))
-        atexit.register(shutil.rmtree, self.root, ignore_errors=True)
-        self.path = self.root / "inside"
-        self.path.mkdir()
-        (self.root / "outside").write_bytes(OUTSIDE)
-        self.descriptor = pipes.make_fifo(
-            str(self.root / pipes.RESULTS_NAME), pipes.RESULTS_CAPACITY_BYTES
-        )
-
-    def empty(self) -> None:
-        with os.scandir(self.path) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    os.rmdir(entry.path)
-                else:
-                    os.unlink(entry.path)
-
-    def names(self) -> set[str]:
-        return set(os.listdir(self.path))
-
-
-_folder = cache(_Folder)
+@cache
+def _pipe() -> int:
+    """A results FIFO outside the folder, since that is emptied."""
+    path = folder_of("files").root / pipes.RESULTS_NAME
+    return pipes.make_fifo(str(path), pipes.RESULTS_CAPACITY_BYTES)
 
 
 def _write(path: str, data: bytes) -> None:
@@ -81,7 +55,7 @@ ENTRIES: tuple[Callable[[str, bytes], object], ...] = (
     lambda path, data: _write(path, b'{"payload":' + data + b"}"),
     lambda path, data: _write(path, wire.encode_frame(data[0] if data else 0, 7, 1, data[1:])),
     lambda path, data: _write(path, _named_frame(data)),
-    lambda path, data: os.symlink("../outside", path),
+    lambda path, data: os.symlink(f"../{OUTSIDE}", path),
     lambda path, data: os.symlink(path, path),
     lambda path, data: os.mkfifo(path),
     lambda path, data: os.mkdir(path),
@@ -106,7 +80,7 @@ def check(data: bytes) -> None:
     - a good file is read and gone after one boundary, and the next finds nothing of it;
     - what is unusable is counted and told once for each reason.
     """
-    draw, folder = Draw(data), _folder()
+    draw, folder = Draw(data), folder_of("files")
     folder.empty()
     for _ in range(draw.byte() % 8):
         name, make, content = _name(draw), draw.pick(ENTRIES), draw.block()
@@ -115,10 +89,10 @@ def check(data: bytes) -> None:
         except (OSError, ValueError):
             continue  # no such name, or it is taken
     asked = [_name(draw) for _ in range(draw.byte() % 4)]
-    os.write(folder.descriptor, _named_frame(draw.block()) + draw.rest()[:4_096])
+    os.write(_pipe(), _named_frame(draw.block()) + draw.rest()[:4_096])
     before = folder.names()
     told: list[str] = []
-    box = inbox.Inbox(str(folder.path), folder.descriptor, told.append)
+    box = inbox.Inbox(str(folder.path), _pipe(), told.append)
     with watched() as seen:
         received = box.read() + box.read_boundary(asked)
         again = box.read_boundary(asked)
@@ -132,7 +106,7 @@ def check(data: bytes) -> None:
     assert len(told) <= len(box.counts)
     assert all(len(one) < 1_000 for one in told)
     for message, size in received:
-        assert OUTSIDE not in repr(message).encode()
+        assert CONTENT not in repr(message).encode()
         assert 0 <= size <= inbox.MAX_FILE_BYTES
         assert not isinstance(message, messages.File)
     gone = before - folder.names()
@@ -141,7 +115,7 @@ def check(data: bytes) -> None:
         requests | {name for name in before if overflow.is_overflow_name(name)}
     )
     assert not any((folder.path / name).is_file() for name in left if not _is_link(folder, name))
-    assert (folder.root / "outside").read_bytes() == OUTSIDE
+    folder.check_outside()
 
 
 def _name(draw: Draw) -> str:
@@ -149,7 +123,7 @@ def _name(draw: Draw) -> str:
     return NAMES[index] if index < len(NAMES) else draw.take(index % 40).decode("utf-8", "replace")
 
 
-def _is_link(folder: _Folder, name: str) -> bool:
+def _is_link(folder: Folder, name: str) -> bool:
     return (folder.path / name).is_symlink()
 
 

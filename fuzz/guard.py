@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _WATCHED = frozenset({"open", "os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link"})
+_INTERPRETER = (sys.base_prefix, sys.prefix)
+"""Modules and codecs that are imported when they are needed."""
 
 _told: list[tuple[str, str]] | None = None
 _hooked = False
@@ -15,7 +17,9 @@ _hooked = False
 
 def _hook(event: str, arguments: tuple[object, ...]) -> None:
     if _told is not None and event in _WATCHED and isinstance(arguments[0], str | bytes):
-        _told.append((event, os.fsdecode(arguments[0])))
+        path = os.fsdecode(arguments[0])
+        if not path.startswith(_INTERPRETER):
+            _told.append((event, path))
 
 
 @contextmanager

@@ -8,6 +8,7 @@ exit status is 1 where anything was found.
 from __future__ import annotations
 
 import argparse
+import atexit
 import os
 import sys
 from pathlib import Path
@@ -62,7 +63,8 @@ def _with_atheris(options: argparse.Namespace, folder: Path) -> int:
         meter(data)
         if meter.over:
             print(meter.summary(options.target, f"atheris, seed {options.seed}"), flush=True)
-            # libFuzzer does not give control back.
+            # libFuzzer does not give control back, so what is to be removed is removed now.
+            atexit._run_exitfuncs()
             os._exit(int(bool(meter.findings)))
 
     libfuzzer = [
