@@ -6,7 +6,9 @@ export. Each problem is told at the file's place or the variable that the value 
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit, urlunsplit
@@ -110,9 +112,15 @@ def _tls_problems(exporter: ExporterSettings) -> Iterator[tuple[str, str]]:
         return  # nothing reads them
     for name in ("ca_file", "cert_file", "key_file"):
         path = getattr(tls, name)
+        if not path:
+            continue
         try:
-            if path:
-                with open(path, "rb") as stream:
+            # A FIFO of that name must not hold up the thread that reads.
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            with open(descriptor, "rb") as stream:
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    yield name, "is no regular file"
+                else:
                     stream.read(1)
         except (OSError, ValueError) as error:
             yield name, f"cannot be read: {getattr(error, 'strerror', None) or error}"

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+MAX_UNIX_MS = 2**53
+"""What a JSON number can hold exactly, and 280,000 years."""
+
 
 class EventError(Exception):
     """An answer that is none of the documented ones; the message says what is wrong."""
@@ -50,13 +53,18 @@ def _object(body: bytes) -> dict[str, object]:
 
 def _text(value: dict[str, object], key: str) -> str:
     found = value.get(key)
-    return found if isinstance(found, str) else ""
+    if not isinstance(found, str):
+        return ""
+    # JSON can name lone surrogates, and OTLP cannot carry them.
+    return found.encode("utf-8", "replace").decode("utf-8")
 
 
 def _milliseconds(value: dict[str, object], key: str) -> int:
     found = value.get(key)
     if isinstance(found, bool) or not isinstance(found, (int, float)):
-        raise EventError(f'"{key}" is {found!r}, not milliseconds since 1970')
+        raise EventError(f'"{key}" is {type(found).__name__}, not milliseconds since 1970')
+    if not 0 <= found <= MAX_UNIX_MS:
+        raise EventError(f'"{key}" is no moment in milliseconds since 1970')
     return int(found)
 
 
@@ -92,4 +100,5 @@ def parse_event(body: bytes) -> InvokeEvent | ShutdownEvent:
             reason=_text(value, "shutdownReason").lower(),
             deadline_unix_ms=_milliseconds(value, "deadlineMs"),
         )
-    raise EventError(f"unknown eventType {kind!r}")
+    named = repr(kind[:40]) if isinstance(kind, str) else type(kind).__name__
+    raise EventError(f"unknown eventType {named}")

@@ -7,6 +7,8 @@ costs more start-up than all the rest before the first `/next`.
 
 MAX_HEAD_BYTES = 16_384
 MAX_BODY_BYTES = 1_048_576
+MAX_LENGTH_DIGITS = 16
+"""Of Content-Length, more than any bound needs; Python refuses to read thousands."""
 
 _HEAD_END = b"\r\n\r\n"
 _NO_BODY_STATUS = (204, 304)
@@ -38,10 +40,11 @@ class ResponseParser:
     HttpError.
     """
 
-    __slots__ = ("_buffer", "_chunks", "_headers", "_length", "_status")
+    __slots__ = ("_body_bytes", "_buffer", "_chunks", "_headers", "_length", "_status")
 
     def __init__(self) -> None:
-        self._buffer = b""
+        self._buffer = bytearray()
+        self._body_bytes = 0
         self._status = 0
         self._headers: dict[str, str] = {}
         self._length: int | None = None
@@ -65,7 +68,7 @@ class ResponseParser:
             return None
         if len(self._buffer) < self._length:
             return None
-        return self._finish(self._buffer[: self._length])
+        return self._finish(bytes(self._buffer[: self._length]))
 
     def end_of_input(self) -> Response | None:
         """The connection ended: the response whose end that is, or None where none was begun.
@@ -73,7 +76,7 @@ class ResponseParser:
         Raises HttpError where a response was cut off.
         """
         if self._status and self._length is None and self._chunks is None:
-            return self._finish(self._buffer)
+            return self._finish(bytes(self._buffer))
         if self.started:
             raise HttpError("the connection ended inside a response")
         return None
@@ -87,7 +90,7 @@ class ResponseParser:
         if end > MAX_HEAD_BYTES:
             raise HttpError(f"response head over {MAX_HEAD_BYTES} bytes")
         lines = self._buffer[:end].decode("latin-1").split("\r\n")
-        self._buffer = self._buffer[end + len(_HEAD_END) :]
+        del self._buffer[: end + len(_HEAD_END)]
         status = self._parse_status(lines[0])
         headers: dict[str, str] = {}
         for line in lines[1:]:
@@ -105,7 +108,7 @@ class ResponseParser:
             self._length = 0
         elif "content-length" in headers:
             text = headers["content-length"]
-            if not (text.isascii() and text.isdigit()):
+            if not (text.isascii() and text.isdigit()) or len(text) > MAX_LENGTH_DIGITS:
                 raise HttpError(f"malformed Content-Length {text[:40]!r}")
             self._length = int(text)
             self._bound(self._length)
@@ -127,25 +130,27 @@ class ResponseParser:
         chunks = self._chunks
         assert chunks is not None  # noqa: S101 - for the type checker
         while True:
-            line_end = self._buffer.find(b"\r\n")
+            line_end = self._buffer.find(b"\r\n", 0, MAX_HEAD_BYTES)
             if line_end < 0:
                 if len(self._buffer) > MAX_HEAD_BYTES:
                     raise HttpError("chunk size line too long")
                 return None
             text = self._buffer[:line_end].partition(b";")[0].strip()
             if not text or text.strip(b"0123456789abcdefABCDEF") or len(text) > 8:
-                raise HttpError(f"malformed chunk size {text[:40]!r}")
+                raise HttpError(f"malformed chunk size {bytes(text[:40])!r}")
             size = int(text, 16)
             if size == 0:
                 return self._read_trailers(line_end + 2)
-            self._bound(sum(map(len, chunks)) + size)
+            self._bound(self._body_bytes + size)
             start = line_end + 2
             if len(self._buffer) < start + size + 2:
                 return None
             if self._buffer[start + size : start + size + 2] != b"\r\n":
                 raise HttpError("chunk does not end where its size says")
-            chunks.append(self._buffer[start : start + size])
-            self._buffer = self._buffer[start + size + 2 :]
+            chunks.append(bytes(self._buffer[start : start + size]))
+            self._body_bytes += size
+            # A bytearray gives its front away without moving the rest.
+            del self._buffer[: start + size + 2]
 
     def _read_trailers(self, position: int) -> Response | None:
         if self._buffer[position : position + 2] == b"\r\n":

@@ -19,6 +19,8 @@ Received = tuple[messages.Message, int]
 MAX_READ_BYTES = 262_144
 """One read; the kernel copies no more at a time into a buffer that is made for it."""
 MAX_FILE_BYTES = wire.MAX_FILE_BODY_BYTES + wire.MAX_FRAME_BYTES
+MAX_FILES_BYTES = 32 * 1024 * 1024
+"""Of the files read at once, as one process may have waiting; the others wait for the next time."""
 MAX_FOLDER_ENTRIES = 4_096
 """Entries of the folder looked at for files without a frame: `/tmp` is the user's too."""
 _FOLDER_TIME_GRAIN_NS = 20_000_000
@@ -40,9 +42,11 @@ class Inbox:
         self._decoder = wire.Decoder()
         self._reassembler = Reassembler()
         self._folder_seen_ns = -1
+        self._files_bytes = 0
 
     def read(self) -> list[Received]:
         """What the FIFO holds now, and no more: a busy writer cannot keep us here."""
+        self._files_bytes = 0
         return self._receive(settle=False)
 
     def read_boundary(self, request_ids: Iterable[str]) -> list[Received]:
@@ -50,6 +54,7 @@ class Inbox:
 
         `request_ids` are the open invocations', whose files of the plain form may be there.
         """
+        self._files_bytes = 0
         received = self._receive(settle=True)
         for request_id in request_ids:
             if messages.valid_request_id(request_id):
@@ -153,9 +158,13 @@ class Inbox:
     def _take(self, name: str, max_bytes: int) -> bytes | None:
         """The file's bytes, the file removed; None where there is none that we may read."""
         path = f"{self._directory}/{name}"
+        if self._files_bytes > MAX_FILES_BYTES:
+            self._bad("files_postponed", f"{path}: more than {MAX_FILES_BYTES} bytes of files")
+            return None
         data: bytes | None = None
         try:
             data = files.read_own(path, max_bytes)
+            self._files_bytes += len(data)
         except FileNotFoundError:
             return None
         except files.TooLargeError as error:

@@ -227,8 +227,7 @@ class Lifecycle:
             return []
         target = self._target(event)
         if isinstance(event, events.Started):
-            self._on_started(event, target, now_unix_ns)
-            return []
+            return self._on_started(event, target, now_unix_ns)
         return self._on_end_event(event, target, now_unix_ns)
 
     # Whoever wants records now
@@ -303,7 +302,7 @@ class Lifecycle:
 
     def _on_started(
         self, event: events.Started, target: Attempt | Closed | None, now_unix_ns: int
-    ) -> None:
+    ) -> list[Record]:
         if isinstance(target, Attempt):
             target.note_started(event)
         elif target is not None:
@@ -311,15 +310,16 @@ class Lifecycle:
         elif self._managed:
             attempt = self._begin(event.request_id, event.time_unix_ns or now_unix_ns)
             attempt.note_started(event)
-            self._replay(attempt, now_unix_ns)
+            return self._replay(attempt, now_unix_ns)
         else:
-            self._early_events.append(event)
+            self._keep_early_event(event)
+        return []
 
     def _on_end_event(
         self, event: EndEvent, target: Attempt | Closed | None, now_unix_ns: int
     ) -> list[Record]:
         if target is None:
-            self._early_events.append(event)
+            self._keep_early_event(event)
             return []
         if target.heard.repeats(event):
             return []
@@ -360,6 +360,11 @@ class Lifecycle:
             self._early_bytes -= size
             self._count("unknown_request")
 
+    def _keep_early_event(self, event: events.Started | EndEvent) -> None:
+        if len(self._early_events) == MAX_EARLY_EVENTS:
+            self._count("unknown_event")
+        self._early_events.append(event)
+
     # What it does
 
     def _apply(
@@ -395,6 +400,10 @@ class Lifecycle:
         if attributes is None:
             self._count("malformed_attributes")
             attributes = {}
+        over = len(attributes) - details.MAX_ATTRIBUTES
+        if over > 0:
+            self._count("attributes_over_limit", over)
+            attributes = dict(list(attributes.items())[: details.MAX_ATTRIBUTES])
         if isinstance(message, messages.Span):
             if self._takes(attempt, attempt.children, size_bytes):
                 attempt.children.append(details.child(message, attributes))

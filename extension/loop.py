@@ -346,7 +346,12 @@ class Loop:
     def _say_farewell(self) -> None:
         """Keep what is left elsewhere; one line with the ledger."""
         ledger = self._delivery.ledger
-        for counts in (self._inbox.counts, self._inbox.gaps(), self._lifecycle.counts):
+        for counts in (
+            self._inbox.counts,
+            self._inbox.gaps(),
+            self._lifecycle.counts,
+            self._telemetry.counts,
+        ):
             for reason, count in counts.items():
                 ledger.note(reason, count)
         ledger.note("metrics_unsent", self._pipeline.unsent_measures)

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from exporter.record import Report
+from fifo.messages import valid_request_id
 
 SUCCESS = "success"
 ERROR = "error"
@@ -24,7 +25,12 @@ RESTORE = "restore"
 
 MAX_SPANS = 16
 """Of one event; Lambda sends four."""
-_MAX_NUMBER = 2**53
+MAX_TEXT_CHARS = 1_024
+"""Of one text, which is cut there: who is connected is not known, and events are remembered."""
+_MAX_NUMBER = 2**42
+"""Of milliseconds 139 years, of bytes 4 TB: sums and products of it fit OTLP's 64 bits."""
+_MAX_UNIX_NS = 2**63
+"""In the year 2262."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +131,7 @@ def event_of(event: Any) -> PlatformEvent | None:
         if make is None or not isinstance(record, dict):
             return None
         return make(record, _unix_ns(event.get("time")))
-    except (KeyError, TypeError, AttributeError, OverflowError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return None
 
 
@@ -133,7 +139,7 @@ def _started(record: Mapping[str, Any], time_unix_ns: int | None) -> Started:
     tracing = record.get("tracing")
     header = _text(tracing, "value") if isinstance(tracing, dict) else None
     return Started(
-        request_id=str(record["requestId"]),
+        request_id=_request_id(record),
         time_unix_ns=time_unix_ns,
         invoked_function_arn=_text(record, "functionArn") or "",
         xray_header=header,
@@ -144,8 +150,8 @@ def _started(record: Mapping[str, Any], time_unix_ns: int | None) -> Started:
 def _runtime_done(record: Mapping[str, Any], time_unix_ns: int | None) -> RuntimeDone:
     metrics = _metrics(record)
     return RuntimeDone(
-        request_id=str(record["requestId"]),
-        status=str(record["status"]),
+        request_id=_request_id(record),
+        status=_status(record),
         error_type=_text(record, "errorType"),
         time_unix_ns=time_unix_ns,
         duration_ms=_number(metrics, "durationMs"),
@@ -157,8 +163,8 @@ def _runtime_done(record: Mapping[str, Any], time_unix_ns: int | None) -> Runtim
 def _reported(record: Mapping[str, Any], time_unix_ns: int | None) -> Reported:
     metrics = _metrics(record)
     return Reported(
-        request_id=str(record["requestId"]),
-        status=str(record["status"]),
+        request_id=_request_id(record),
+        status=_status(record),
         error_type=_text(record, "errorType"),
         time_unix_ns=time_unix_ns,
         report=Report(
@@ -189,7 +195,7 @@ def _phase_ended(name: str) -> Callable[[Mapping[str, Any], int | None], PhaseEn
     def make(record: Mapping[str, Any], time_unix_ns: int | None) -> PhaseEnded:
         return PhaseEnded(
             name=name,
-            status=str(record["status"]),
+            status=_status(record),
             error_type=_text(record, "errorType"),
             time_unix_ns=time_unix_ns,
             duration_ms=_number(_metrics(record), "durationMs"),
@@ -223,7 +229,27 @@ def _metrics(record: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _text(value: Mapping[str, Any], key: str) -> str | None:
     found = value.get(key)
-    return found if isinstance(found, str) and found else None
+    return _encodable(found) if isinstance(found, str) and found else None
+
+
+def _encodable(text: str) -> str:
+    """Cut, and without lone surrogates: JSON can name them, protobuf refuses the whole batch."""
+    return text[:MAX_TEXT_CHARS].encode("utf-8", "replace").decode("utf-8")
+
+
+def _request_id(record: Mapping[str, Any]) -> str:
+    """Raises ValueError: an event of nobody must not wait for its INVOKE."""
+    found = record["requestId"]
+    if not isinstance(found, str) or not valid_request_id(found):
+        raise ValueError("no request ID")
+    return found
+
+
+def _status(record: Mapping[str, Any]) -> str:
+    found = _text(record, "status")
+    if found is None:
+        raise ValueError("no status")
+    return found
 
 
 def _number(value: Mapping[str, Any], key: str) -> float | None:
@@ -259,5 +285,7 @@ def _unix_ns(text: object) -> int | None:
         moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError:
         return None
-    # A moment without an offset would be read by the machine's own.
-    return int(moment.timestamp() * 1_000) * 1_000_000 if moment.tzinfo else None
+    if moment.tzinfo is None:
+        return None  # it would be read by the machine's own offset
+    unix_ns = int(moment.timestamp() * 1_000) * 1_000_000
+    return unix_ns if 0 <= unix_ns < _MAX_UNIX_NS else None

@@ -16,11 +16,12 @@ _READ_BYTES = 65_536
 class TelemetryListener:
     """Accepts and reads; without a Telemetry API it closes and is never heard of again.
 
-    `subscribed`: the API has said that events will come.
+    `subscribed`: the API has said that events will come. `counts` has what was left out.
     """
 
     def __init__(self, subscription: Subscription | None, log: Log) -> None:
         self.subscribed = False
+        self.counts: dict[str, int] = {}
         self._log = log
         self._request: Connection | None = None
         self._listener: socket.socket | None = None
@@ -95,6 +96,7 @@ class TelemetryListener:
         except OSError:
             return set()
         if len(self._connections) >= MAX_CONNECTIONS:
+            self._count("telemetry_refused", 1)
             connection.close()
             return set()
         connection.setblocking(False)
@@ -113,5 +115,11 @@ class TelemetryListener:
             connection.close()
             del self._connections[descriptor]
             return []
+        cut = lines.cut_count
         parsed = [platform_events.parse(line) for line in lines.feed(data)]
+        self._count("telemetry_cut", lines.cut_count - cut)
         return [event for event in parsed if event is not None]
+
+    def _count(self, reason: str, count: int) -> None:
+        if count:
+            self.counts[reason] = self.counts.get(reason, 0) + count

@@ -47,6 +47,8 @@ MAX_REQUEST_ID_BYTES = 128
 MAX_FIELD_BYTES = 0xFFFF
 NO_SPAN = bytes(8)
 UNKNOWN_SIZE = 0xFFFF_FFFF_FFFF_FFFF
+MAX_NUMBER = 2**63 - 1
+"""Of a time or a size: OTLP's integers are signed, and a time is in the year 2262 there."""
 
 FLAG_COLD_START = 0x01
 FLAG_TRUNCATED = 0x01

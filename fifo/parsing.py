@@ -18,6 +18,7 @@ from fifo.messages import (
     FLAG_FAILED,
     FLAG_TRUNCATED,
     JSON,
+    MAX_NUMBER,
     NO_SPAN,
     PARTIAL,
     RESULT,
@@ -82,7 +83,7 @@ def parse_line(line: bytes) -> Result:
         raise ProtocolError('line has no "request_id" that could be one')
     if "payload" not in value:
         raise ProtocolError('line has no "payload"')
-    return Result(request_id, None, end_unix_ns=None, body=_payload_body(value["payload"]))
+    return _payload_result(request_id, value["payload"])
 
 
 def parse_payload_file(request_id: str, data: bytes) -> Result:
@@ -95,19 +96,29 @@ def parse_payload_file(request_id: str, data: bytes) -> Result:
         raise ProtocolError(f"file of {request_id} is no JSON: {error}") from error
     if not isinstance(value, dict) or "payload" not in value:
         raise ProtocolError(f'file of {request_id} has no "payload"')
-    return Result(request_id, None, end_unix_ns=None, body=_payload_body(value["payload"]))
+    return _payload_result(request_id, value["payload"])
 
 
-def _payload_body(payload: object) -> Body:
+def _payload_result(request_id: str, payload: object) -> Result:
     import json
 
-    text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
+    try:
+        text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
+    except (ValueError, RecursionError) as error:
+        # Writing takes a few frames more than reading did: what is nested just so deep fails.
+        raise ProtocolError(f"payload of {request_id} cannot be written: {error}") from error
     data = text.encode("utf-8", "backslashreplace")
-    return Body(data, len(data), truncated=False, content_kind=JSON)
+    body = Body(data, len(data), truncated=False, content_kind=JSON)
+    return Result(request_id, None, end_unix_ns=None, body=body)
 
 
 def _span_id(data: bytes) -> bytes | None:
     return None if data == NO_SPAN else data
+
+
+def _check(*numbers: int) -> None:
+    if max(numbers) > MAX_NUMBER:
+        raise ProtocolError(f"{max(numbers)} is no time and no size")
 
 
 def _fields(body: bytes, position: int) -> dict[int, str]:
@@ -127,6 +138,7 @@ def _parse_start(request_id: str, span_id: bytes | None, body: bytes, position: 
     flags, trace_id, start_ns, deadline_ms, memory_mb, pid = START_LAYOUT.unpack_from(
         body, position
     )
+    _check(start_ns, deadline_ms)
     texts = _fields(body, position + START_LAYOUT.size)
     if span_id is None or not any(trace_id):
         raise ProtocolError("START without trace ID or span ID")
@@ -150,6 +162,7 @@ def _parse_start(request_id: str, span_id: bytes | None, body: bytes, position: 
 
 def _parse_body(body: bytes, position: int) -> tuple[int, Body]:
     time_ns, size, flags, kind = RESULT_LAYOUT.unpack_from(body, position)
+    _check(time_ns, 0 if size == UNKNOWN_SIZE else size)
     if kind not in CONTENT_KINDS:
         raise ProtocolError(f"unknown content kind {kind}")
     return time_ns, Body(
@@ -172,6 +185,7 @@ def _parse_partial(request_id: str, span_id: bytes | None, body: bytes, position
 
 def _parse_error(request_id: str, span_id: bytes | None, body: bytes, position: int) -> Error:
     (end_ns,) = ERROR_LAYOUT.unpack_from(body, position)
+    _check(end_ns)
     texts = _fields(body, position + ERROR_LAYOUT.size)
     return Error(
         request_id,
@@ -185,6 +199,7 @@ def _parse_error(request_id: str, span_id: bytes | None, body: bytes, position: 
 
 def _parse_span(request_id: str, span_id: bytes | None, body: bytes, position: int) -> Span:
     child_id, parent_id, start_ns, end_ns, flags = SPAN_LAYOUT.unpack_from(body, position)
+    _check(start_ns, end_ns)
     if child_id == NO_SPAN:
         raise ProtocolError("SPAN without a span ID")
     texts = _fields(body, position + SPAN_LAYOUT.size)
@@ -206,6 +221,7 @@ def _parse_span(request_id: str, span_id: bytes | None, body: bytes, position: i
 
 def _parse_event(request_id: str, span_id: bytes | None, body: bytes, position: int) -> Event:
     time_ns, child_id = EVENT_LAYOUT.unpack_from(body, position)
+    _check(time_ns)
     texts = _fields(body, position + EVENT_LAYOUT.size)
     return Event(
         request_id,

@@ -31,6 +31,9 @@ MAX_FRAMED_MESSAGE_BYTES = MAX_FRAGMENTS * MAX_BODY_BYTES
 MAX_LINE_BYTES = 4096
 MAX_FILE_BODY_BYTES = 8 * 1024 * 1024
 """Lambda's largest response is 6 MiB (20 MiB streamed); JSON of it may be escaped."""
+MAX_REFUTED_BYTES = 4 * MAX_FILE_BODY_BYTES
+"""Long bodies with a wrong checksum that one decoder reads through, about 20 ms: every byte of a
+hostile file may claim that one begins there."""
 
 _HEADER = struct.Struct(">2sBBHHIII")
 _CRC = struct.Struct(">I")
@@ -38,6 +41,8 @@ _CHECKED_BYTES = _HEADER.size
 _FRAME_START = MAGIC[0]
 _LINE_START = ord("{")
 _BLANK = b"\n\r\t "
+_SEARCHED_BYTES = 256
+"""How far a search looks at once: one to the end, at each newline, would be quadratic."""
 
 
 class Frame:
@@ -118,7 +123,8 @@ class Decoder:
     `feed` never raises. After bytes that are neither frame nor line it looks for the next
     valid frame or the byte after the next newline; no line is taken before that, so a
     damaged frame's body cannot forge one. What it holds between two calls is at most one
-    unfinished unit.
+    unfinished unit. Time is in proportion to the bytes; for that, after `MAX_REFUTED_BYTES`
+    of bodies longer than a pipe's whose checksum was wrong, no more of those are looked for.
 
     Counters, from the start: `garbage_count` runs of `garbage_bytes` bytes in all.
     """
@@ -127,6 +133,7 @@ class Decoder:
         "_buffer",
         "_lost",
         "_max_body_bytes",
+        "_refuted_bytes",
         "garbage_bytes",
         "garbage_count",
     )
@@ -135,6 +142,7 @@ class Decoder:
         self._buffer = b""
         self._lost = False
         self._max_body_bytes = max_body_bytes
+        self._refuted_bytes = 0
         self.garbage_bytes = 0
         self.garbage_count = 0
 
@@ -208,6 +216,10 @@ class Decoder:
         checked = zlib.crc32(buffer[position : position + _CHECKED_BYTES])
         (crc,) = _CRC.unpack_from(buffer, position + _CHECKED_BYTES)
         if zlib.crc32(body, checked) != crc:
+            if length > MAX_BODY_BYTES:
+                self._refuted_bytes += length
+                if self._refuted_bytes > MAX_REFUTED_BYTES:
+                    self._max_body_bytes = MAX_BODY_BYTES
             return None, 0
         return (
             Frame(kind, writer_id, counter, body, sequence, count, version),
@@ -234,10 +246,15 @@ class Decoder:
 
     def _resynchronise(self, buffer: bytes, position: int, end: int) -> int:
         """Skip to the next possible frame, or behind the next newline, whichever is first."""
-        frame = buffer.find(MAGIC[:1], position)
-        newline = buffer.find(b"\n", position, frame if frame >= 0 else end)
-        if newline >= 0:
-            position = self._skip(position, newline + 1)
-            self._lost = False
-            return position
-        return self._skip(position, frame if frame >= 0 else end)
+        stop = position
+        while stop < end:
+            start, stop = stop, min(end, stop + _SEARCHED_BYTES)
+            frame = buffer.find(MAGIC[:1], start, stop)
+            newline = buffer.find(b"\n", start, frame if frame >= 0 else stop)
+            if newline >= 0:
+                position = self._skip(position, newline + 1)
+                self._lost = False
+                return position
+            if frame >= 0:
+                return self._skip(position, frame)
+        return self._skip(position, end)

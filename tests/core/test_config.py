@@ -460,3 +460,8 @@ def test_a_broken_file_captures_and_exports_nothing(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     fifo = load({}, str(tmp_path / "fifo"))
     assert told(fifo) == [f"{tmp_path}/fifo: is no regular file"]
+    tls = f"{{endpoint: https://c, tls: {{ca_file: {tmp_path}/fifo}}}}"
+    path.write_text(f"exporter: {{otlp_http: {tls}}}")
+    assert told(load({}, str(path))) == [
+        f"{path}:1:60: exporter.otlp_http.tls.ca_file: is no regular file"
+    ]

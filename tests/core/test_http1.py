@@ -79,6 +79,10 @@ def test_an_end_before_any_byte_is_no_response() -> None:
             "malformed Content-Length '-1'",
         ),
         (
+            b"HTTP/1.1 200 OK\r\nContent-Length: " + b"1" * 5000 + b"\r\n\r\n",
+            f"malformed Content-Length '{'1' * 40}'",
+        ),
+        (
             b"HTTP/1.1 200 OK\r\nContent-Length: 1048577\r\n\r\n",
             f"response body of 1048577 bytes, over {MAX_BODY_BYTES}",
         ),

@@ -1,6 +1,7 @@
 """The lifecycle's table: events and messages in, one finished record per invocation out."""
 
 import itertools
+import json
 from collections.abc import Iterable
 
 import pytest
@@ -17,8 +18,11 @@ from exporter.record import (
     Payload,
 )
 from exporter.spans import SpanBuilder
+from extension import details
+from extension.api import MANAGED_INSTANCES
 from extension.events import InvokeEvent
-from extension.lifecycle import MAX_EARLY_MESSAGES, Lifecycle
+from extension.lifecycle import MAX_EARLY_EVENTS, MAX_EARLY_MESSAGES, MAX_OPEN, Lifecycle
+from extension.platform_events import Started
 from extension.transitions import TRANSITIONS, Input, State
 from fifo import messages, parsing
 
@@ -321,6 +325,51 @@ def test_the_table_is_complete_and_closed_is_final() -> None:
     assert {TRANSITIONS[State.CLOSED, one][0] for one in Input} == {State.CLOSED}
 
 
+def test_attributes_that_can_be_read_and_not_written_are_malformed() -> None:
+    """Nested just so deep; the span is kept without them."""
+    found = [
+        details.attributes_of('{"a":' + "[" * depth + "]" * depth + "}")
+        for depth in range(900, 1000)
+    ]
+    assert found[0] is not None
+    assert found[-1] is None
+
+
+def test_attributes_are_bounded_in_number_and_the_rest_is_counted() -> None:
+    """Small JSON makes many objects; a list that is too long becomes its JSON."""
+    values: dict[str, object] = {f"a{index}": index for index in range(details.MAX_ATTRIBUTES + 2)}
+    values["a0"] = ["x"] * (details.MAX_ATTRIBUTES + 1)
+    event = messages.Event(
+        "r-1", SPAN, time_unix_ns=1, span_id=None, name="n", attributes_json=json.dumps(values)
+    )
+    core = lifecycle()
+    core.on_invoke(invoke(), 1 * SECOND_NS)
+    send(core, [event])
+    (record,) = core.on_shutdown("spindown", 9 * SECOND_NS)
+    kept = {**{f"a{index}": index for index in range(details.MAX_ATTRIBUTES)}}
+    assert record.events[0].attributes == {**kept, "a0": json.dumps(values["a0"])}
+    assert core.counts == {"attributes_over_limit": 2}
+
+
+def test_early_platform_events_are_bounded_and_counted() -> None:
+    """The oldest goes, as of messages."""
+    core = lifecycle()
+    for index in range(MAX_EARLY_EVENTS + 1):
+        core.on_platform_event(Started(f"r-{index}", None, ARN, None, None), 1 * SECOND_NS)
+    assert core.counts == {"unknown_event": 1}
+
+
+def test_one_more_attempt_than_may_be_open_closes_the_oldest_whoever_begins_it() -> None:
+    """On Managed Instances, where platform.start begins one too: no record is lost."""
+    core = Lifecycle(ENVIRONMENT, bytes, initialization_type=MANAGED_INSTANCES)
+    records = []
+    for index in range(MAX_OPEN + 1):
+        event = Started(f"r-{index}", 1 * SECOND_NS, ARN, None, None)
+        records += core.on_platform_event(event, 1 * SECOND_NS)
+    assert [(one.request_id, one.fate) for one in records] == [("r-0", Fate.UNREPORTED)]
+    assert core.counts == {"open_full": 1}
+
+
 def test_a_strangers_attributes_cannot_stop_an_export() -> None:
     """Whatever JSON can say becomes attributes that OTLP's encoder takes."""
     hostile = (
@@ -334,13 +383,13 @@ def test_a_strangers_attributes_cannot_stop_an_export() -> None:
         SPAN,
         span_id=b"childspa",
         parent_span_id=b"childspa",
-        start_unix_ns=2**64 - 1,
+        start_unix_ns=2**63 - 1,
         end_unix_ns=0,
         name="",
         attributes_json=hostile,
     )
     event = messages.Event(
-        "r-1", SPAN, time_unix_ns=2**64 - 1, span_id=None, name="", attributes_json=hostile
+        "r-1", SPAN, time_unix_ns=2**63 - 1, span_id=None, name="", attributes_json=hostile
     )
     send(core, [start(), child, event, result(data=b"\xff")])
     (record,) = core.on_shutdown("spindown", 9 * SECOND_NS)

@@ -14,7 +14,17 @@ import pytest
 from docs import lifecycle_diagram
 
 ROOT = Path(__file__).resolve().parents[2]
-OURS = {"fifo", "exporter", "extension", "sandbox", "spanpipe", "tests", "bench", "examples"}
+OURS = {
+    "fifo",
+    "exporter",
+    "extension",
+    "sandbox",
+    "spanpipe",
+    "tests",
+    "bench",
+    "fuzz",
+    "examples",
+}
 MAY_IMPORT = {
     "fifo": set(),
     "exporter": set(),

@@ -5,10 +5,18 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 
 from exporter.record import Failure, Fate, Invocation
+from exporter.spans import SpanBuilder
 from extension import api
-from extension.platform_events import PlatformEvent, RuntimeDone, parse
+from extension.platform_events import (
+    MAX_TEXT_CHARS,
+    PlatformEvent,
+    Reported,
+    RuntimeDone,
+    parse,
+)
 from extension.subscription import listening_address
 from extension.telemetry import MAX_LINE_BYTES, Lines
 from tests.core.test_lifecycle import SECOND_NS, invoke, lifecycle, result, send, start
@@ -51,6 +59,38 @@ def test_runtime_done_is_read_and_the_rest_left() -> None:
     assert parse(json.dumps({**EVENT, "type": "platform.telemetrySubscription"}).encode()) is None
     bare = {"type": "platform.runtimeDone", "record": {"requestId": "r", "status": "success"}}
     assert parse(json.dumps(bare).encode()) == RuntimeDone("r", "success", None, None, None)
+
+
+def test_a_strangers_event_cannot_stop_an_export() -> None:
+    """Whatever JSON can say becomes spans that OTLP's encoder takes, its texts cut."""
+    times = ("9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "2262-04-11T23:47:16Z")
+    hostile = "\ud800" * 2 + "x" * MAX_TEXT_CHARS
+    spans = [{"name": hostile, "start": time, "durationMs": 2**42} for time in times]
+    core = lifecycle()
+    core.on_invoke(invoke(), 1 * SECOND_NS)
+    for kind, time in zip(("platform.runtimeDone", "platform.report"), times, strict=False):
+        record = {
+            "requestId": "r-1",
+            "status": "failure",
+            "errorType": hostile,
+            "metrics": {"durationMs": 2**42, "maxMemoryUsedMB": 2**42, "producedBytes": 2**53},
+            "spans": spans,
+        }
+        event = parse(json.dumps({"type": kind, "time": time, "record": record}).encode())
+        assert isinstance(event, RuntimeDone | Reported)
+        assert (event.time_unix_ns, len(event.spans)) == (None, 1)
+        assert event.error_type == "??" + "x" * (MAX_TEXT_CHARS - 2)
+        core.on_platform_event(event, 2 * SECOND_NS)
+    (record,) = core.on_shutdown("failure", 9 * SECOND_NS)
+    assert encode_spans(SpanBuilder().spans([record])).SerializeToString()
+
+
+@pytest.mark.parametrize("request_id", ['"../x"', '""', "7", "[[]]", f'"{"r" * 129}"'])
+def test_an_event_of_nobody_is_nothing(request_id: str) -> None:
+    """It would wait for an INVOKE that cannot come."""
+    assert (
+        parse(b'{"type":"platform.start","record":{"requestId":%b}}' % request_id.encode()) is None
+    )
 
 
 @given(

@@ -252,6 +252,26 @@ def test_a_random_line_or_file_raises_the_one_error_or_none(data: bytes) -> None
                 pass
 
 
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        (messages.START, struct.pack(">B16sQQII", 1, b"t" * 16, 2**63, 0, 0, 0)),
+        (messages.START, struct.pack(">B16sQQII", 1, b"t" * 16, 0, 2**63, 0, 0)),
+        (messages.RESULT, struct.pack(">QQBB", 2**63, 0, 0, 0)),
+        (messages.PARTIAL, struct.pack(">QQBB", 0, 2**63, 0, 0)),
+        (messages.ERROR, struct.pack(">Q", 2**63)),
+        (messages.SPAN, struct.pack(">8s8sQQB", b"childspa", bytes(8), 2**63, 0, 0)),
+        (messages.SPAN, struct.pack(">8s8sQQB", b"childspa", bytes(8), 0, 2**63, 0)),
+        (messages.EVENT, struct.pack(">Q8s", 2**63, bytes(8))),
+    ],
+)
+def test_a_time_or_size_over_63_bits_is_malformed(kind: int, fields: bytes) -> None:
+    """With a duration added it would not fit into OTLP, and take the whole batch with it."""
+    body = encoding.encode_prefix("r", b"spanspan") + fields
+    with pytest.raises(ProtocolError, match=f"{2**63} is no time and no size"):
+        parsing.parse(kind, body)
+
+
 @pytest.mark.parametrize("vector", VECTORS["messages"], ids=lambda one: one["name"])
 def test_every_message_vector_parses_to_its_fields(vector: dict[str, Any]) -> None:
     """Bytes to fields, each one compared."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from extension.inbox import MAX_FOLDER_ENTRIES, Inbox
+from extension.inbox import MAX_FILE_BYTES, MAX_FILES_BYTES, MAX_FOLDER_ENTRIES, Inbox
 from fifo import encoding, messages, wire
 from tests.shells.conftest import ReadingEnd
 
@@ -170,3 +170,22 @@ def test_without_a_fifo_files_are_read(tmp_path: Path, told: Told) -> None:
     """A cheated path leaves the descriptor at -1, and the rest goes on."""
     (tmp_path / NAME).write_bytes(event_frame())
     assert received(Inbox(str(tmp_path), -1, told.append)) == [EVENT]
+
+
+def test_more_files_than_memory_should_hold_are_read_one_boundary_after_the_other(
+    inbox: Inbox, reading_end: ReadingEnd, told: Told
+) -> None:
+    """Several processes may leave more than one may; nothing is lost, and it is counted."""
+    event = event_frame()
+    filler = wire.encode_frame(messages.RESULT, 7, 2, bytes(MAX_FILE_BYTES - 2 * len(event)))
+    at_once = MAX_FILES_BYTES // MAX_FILE_BYTES + 1
+    for index in range(at_once + 1):
+        name = f"spanpipe-{index:016x}.msg"
+        (reading_end.directory / name).write_bytes(event + filler)
+    assert received(inbox) == [EVENT] * at_once
+    assert inbox.counts["files_postponed"] == 1
+    assert received(inbox) == [EVENT]
+    assert received(inbox) == []
+    assert [text for text in told if "bytes of files" in text] == [
+        f"{reading_end.directory}/{name}: more than {MAX_FILES_BYTES} bytes of files"
+    ]

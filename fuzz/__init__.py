@@ -1,0 +1,1 @@
+"""Fuzzers over everything that reads what others wrote; `python -m fuzz.run TARGET`."""
