@@ -1,0 +1,108 @@
+"""The extension's wall clock stepped during its life; never the machine's.
+
+The clock is handed to the extension's process by a preamble, to the moment and at no cost;
+libfaketime (Debian's package) steps it under the C libraries as well, and slows every call.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from chaos.plan import Plan, SkippedError
+from sandbox.environment import LambdaEnvironment
+
+HOUR_S = 3600
+STEPS = 4
+"""Invocations before a step, and between two where the clock goes to and fro."""
+CACHE_S = 1
+"""How long libfaketime believes what it read; without a cache its calls take milliseconds."""
+LIBRARY = "libfaketime.so.1"
+LIBRARY_COST_S = 2.0
+"""What libfaketime itself adds to a hold while OpenTelemetry is imported, on a busy core."""
+
+_PREAMBLE = """
+def _step_clock():
+    import time
+
+    unix_s, unix_ns = time.time, time.time_ns
+
+    def offset_s():
+        with open({path!r}) as stream:
+            return int(stream.read())
+
+    time.time = lambda: unix_s() + offset_s()
+    time.time_ns = lambda: unix_ns() + offset_s() * 1_000_000_000
+
+
+_step_clock()
+"""
+
+
+def forward(plan: Plan) -> None:
+    """An hour forward, once, after four invocations."""
+    _step(plan, lambda index: HOUR_S if index >= STEPS else 0)
+
+
+def back(plan: Plan) -> None:
+    """An hour back, once, after four invocations."""
+    _step(plan, lambda index: -HOUR_S if index >= STEPS else 0)
+
+
+def to_and_fro(plan: Plan) -> None:
+    """An hour to and fro, every four invocations."""
+    _step(plan, lambda index: HOUR_S if index // STEPS % 2 else 0)
+
+
+def by_libfaketime(plan: Plan) -> None:
+    """An hour forward and back again, under every library of the process."""
+    offset = plan.folder / "clock"
+    offset.write_text("+0\n")
+    plan.extension_prefix = (
+        *plan.extension_prefix,
+        "env",
+        f"LD_PRELOAD={_library()}",
+        f"FAKETIME_TIMESTAMP_FILE={offset}",
+        f"FAKETIME_CACHE_DURATION={CACHE_S}",
+        # `poll` and condition variables wait on the monotonic clock, which does not step.
+        "DONT_FAKE_MONOTONIC=1",
+        "NO_FAKE_STAT=1",
+    )
+    plan.held_extra_s += LIBRARY_COST_S
+    half = max(STEPS, plan.count // 2)
+
+    @contextmanager
+    def around(environment: LambdaEnvironment, index: int) -> Iterator[None]:
+        if index in (STEPS, half + STEPS):
+            offset.write_text(f"{HOUR_S if index == STEPS else 0:+d}\n")
+            threading.Event().wait(CACHE_S + 0.1)
+        yield
+
+    plan.around.append(around)
+
+
+def _step(plan: Plan, offset_s: Callable[[int], int]) -> None:
+    offset = plan.folder / "clock"
+
+    def write(seconds: int) -> None:
+        new = offset.with_suffix(".new")
+        new.write_text(str(seconds))
+        new.rename(offset)
+
+    @contextmanager
+    def around(environment: LambdaEnvironment, index: int) -> Iterator[None]:
+        write(offset_s(index))
+        yield
+
+    write(0)
+    plan.preamble += _PREAMBLE.format(path=str(offset))
+    plan.around.append(around)
+
+
+def _library() -> Path:
+    for folder in (*Path("/usr/lib").glob("*/faketime"), Path("/usr/lib/faketime")):
+        if (folder / LIBRARY).exists():
+            return folder / LIBRARY
+    raise SkippedError("libfaketime is not here (Debian: apt-get install libfaketime)")
