@@ -34,9 +34,10 @@ RESULTS = ROOT / ".cache" / "chaos"
 QUICK, FULL = 0, 1
 COUNTS = {"row": (10, 100), "hold": (6, 100), "shutdown": (4, 100), "memory": (2_000, 100_000)}
 """Invocations, runs of SHUTDOWN, and invocations in all for the memory: quick and full."""
-STEP_COUNTS = (12, 800)
+STEP_COUNTS = (12, 600)
+"""Four invocations for each life; a life has some 130 steps."""
 PAIRS = (4, 24)
-AT_A_TIME = {"row": (2, 1), "hold": (2, 2), "shutdown": (2, 1), "memory": (2, 1)}
+AT_A_TIME = {"row": (2, 1), "hold": (5, 2), "shutdown": (2, 1), "memory": (2, 1)}
 """Processes at once: figures are taken with one core for each side, holds mostly wait."""
 JOB_LIMIT_S = 900
 TABLES = ("rows", "pairs", "hold", "shutdown", "memory")

@@ -8,8 +8,7 @@ from typing import Any
 
 import trustme
 
-from chaos import collectors
-from chaos.collectors import OK, Answer, AnsweringCollector, Decide, GrpcCollector
+from chaos.collectors import OK, Answer, AnsweringCollector, Decide, GrpcCollector, Proxy
 from chaos.plan import GRPC, Plan
 from sandbox.environment import LambdaEnvironment
 from tests import collectors as breaking
@@ -77,9 +76,7 @@ def _bad_certificate(plan: Plan) -> None:
 def _behind_proxy(plan: Plan) -> None:
     collector = plan.stack.enter_context(AnsweringCollector())
     plan.arrivals = collector.arrivals.counts
-    port = plan.stack.enter_context(collectors.proxy())
-    # The name stands for no host: whoever does not ask the proxy does not get there.
-    plan.environ["HTTP_PROXY"] = f"http://127.0.0.1:{port}"
+    plan.environ["HTTP_PROXY"] = plan.stack.enter_context(Proxy()).url
     plan.export_to(url(collector.port))
 
 
@@ -91,8 +88,7 @@ def _behind_connect_proxy(plan: Plan) -> None:
     authority.cert_pem.write_to_path(str(trusted))
     collector = plan.stack.enter_context(AnsweringCollector(tls=context))
     plan.arrivals = collector.arrivals.counts
-    port = plan.stack.enter_context(collectors.proxy())
-    plan.environ["HTTPS_PROXY"] = f"http://127.0.0.1:{port}"
+    plan.environ["HTTPS_PROXY"] = plan.stack.enter_context(Proxy()).url
     plan.environ["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE"] = str(trusted)
     plan.export_to(url(collector.port, "https"))
 

@@ -11,8 +11,7 @@ import ssl
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -69,7 +68,9 @@ class Arrivals:
 class AnsweringCollector:
     """OTLP over HTTP on one port for its whole life; `go` and `come` close and open it."""
 
-    def __init__(self, decide: Decide = lambda number, size: OK, tls: ssl.SSLContext | None = None):
+    def __init__(
+        self, decide: Decide = lambda number, size: OK, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.arrivals = Arrivals()
         self._decide = decide
         self._tls = tls
@@ -151,10 +152,7 @@ class _Server(ThreadingHTTPServer):
 
     def end_connections(self) -> None:
         for connection in list(self._connections):
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+            _end(connection)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Clients go away, and a handshake may fail: that is what is tried here."""
@@ -235,23 +233,43 @@ class GrpcCollector:
             server.stop(grace=None).wait()
 
 
-@contextmanager
-def proxy() -> Iterator[int]:
-    """A forward and CONNECT proxy; its port. It goes where it is told on loopback alone."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    open_sockets: set[socket.socket] = set()
+class Proxy:
+    """A forward and CONNECT proxy; it goes where it is told, on loopback alone."""
 
-    def accept() -> None:
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._open: set[socket.socket] = set()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self) -> Proxy:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for one in list(self._open):
+            _end(one)
+
+    @property
+    def url(self) -> str:
+        """What HTTP_PROXY and HTTPS_PROXY are set to."""
+        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def _accept(self) -> None:
         while True:
             try:
-                client, _ = listener.accept()
+                client, _ = self._listener.accept()
             except OSError:
                 return
-            open_sockets.add(client)
-            threading.Thread(target=serve, args=(client,), daemon=True).start()
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
-    def serve(client: socket.socket) -> None:
-        upstream: socket.socket | None = None
+    def _serve(self, client: socket.socket) -> None:
+        self._open.add(client)
         try:
             data = b""
             while b"\r\n\r\n" not in data:
@@ -259,42 +277,44 @@ def proxy() -> Iterator[int]:
                 if not more:
                     return
                 data += more
-            line, _, rest = data.partition(b"\r\n")
-            method, target, version = line.split(b" ")
-            parts = urlsplit(f"//{target.decode()}" if method == b"CONNECT" else target.decode())
-            if parts.hostname != "127.0.0.1" or parts.port is None:
-                return
-            upstream = socket.create_connection((parts.hostname, parts.port))
-            open_sockets.add(upstream)
-            if method == b"CONNECT":
-                client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            else:
-                # One host behind it: what follows on this connection goes there as it is.
-                path = parts.path.encode() or b"/"
-                upstream.sendall(b" ".join((method, path, version)) + b"\r\n" + rest)
-            back = threading.Thread(target=_pump, args=(upstream, client), daemon=True)
-            back.start()
-            _pump(client, upstream)
-            back.join()
+            upstream = self._forward(client, data)
+            if upstream is not None:
+                back = threading.Thread(target=_pump, args=(upstream, client), daemon=True)
+                back.start()
+                _pump(client, upstream)
+                back.join()
+                self._close(upstream)
         except OSError:
             pass
         finally:
-            for one in (client, upstream):
-                if one is not None:
-                    open_sockets.discard(one)
-                    one.close()
+            self._close(client)
 
-    threading.Thread(target=accept, daemon=True).start()
+    def _forward(self, client: socket.socket, data: bytes) -> socket.socket | None:
+        """The connection that `data`, the first request, asks for."""
+        line, _, rest = data.partition(b"\r\n")
+        method, target, version = line.split(b" ")
+        parts = urlsplit(f"//{target.decode()}" if method == b"CONNECT" else target.decode())
+        if parts.hostname != "127.0.0.1" or parts.port is None:
+            return None
+        upstream = socket.create_connection((parts.hostname, parts.port))
+        self._open.add(upstream)
+        if method == b"CONNECT":
+            client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        else:
+            # One host is behind it: what follows on this connection goes there as it is.
+            upstream.sendall(b" ".join((method, parts.path.encode(), version)) + b"\r\n" + rest)
+        return upstream
+
+    def _close(self, one: socket.socket) -> None:
+        self._open.discard(one)
+        one.close()
+
+
+def _end(connection: socket.socket) -> None:
     try:
-        yield listener.getsockname()[1]
-    finally:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        for one in list(open_sockets):
-            try:
-                one.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass
 
 
 def _pump(source: socket.socket, target: socket.socket) -> None:

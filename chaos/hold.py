@@ -7,6 +7,8 @@ has been told that the exporter is down, and each invocation counts on that side
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -37,16 +39,13 @@ BOUNDS_S = {"next": 0.200, "end": TIMEOUT_S / 10, "auto": TIMEOUT_S / 10}
 """design, "Bounds": before it opens."""
 OPEN_BOUND_S = 0.001
 """design, "Bounds": nothing due, p99 after the function's end; once it is open, nothing is."""
-OPENS_WITHIN_S = 30.0
+OPENS_WITHIN_S = 15.0
 PAUSE_S = 0.050
 """Between invocations that wait for the breaker: a try may be spaced out in time."""
 
 
 def run(names: Sequence[str], count: int, seed: int, folder: Path) -> dict[str, Any]:
     """``[mode, collector]``: `count` invocations before it opens, if it does, and after."""
-    import threading
-    import time
-
     mode, collector = names
     before: list[float] = []
     after: list[float] = []

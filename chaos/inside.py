@@ -1,6 +1,6 @@
 """One experiment in a process of its own, perhaps in namespaces: its result goes to a file.
 
-    python -m chaos.inside EXPERIMENT --json FILE --count N --seed S NAME...
+python -m chaos.inside EXPERIMENT --json FILE --count N --seed S NAME...
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The extension killed at every step of its loop: before each system call of its main thread.
 
 A hook in the extension's process counts the calls that lead into the kernel and sends
-SIGKILL before the one whose number is given. No part of the product knows of it.
+SIGKILL before the one whose number is given; those that only import are left out. No part
+of the product knows of it.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ def _hook():
     def before(frame, event, argument):
         nonlocal count
         if event != "c_call" or argument.__name__ not in calls:
+            return
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
             return
         count += 1
         if at is None and argument.__name__ == "_exit":

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_LINE = re.compile(r"^spanpipe: shutdown (?P<reason>\S+): (?P<left>[^=]*)=(?P<right>[^;]*)(?P<rest>.*)$")
+_LINE = re.compile(
+    r"^spanpipe: shutdown (?P<reason>\S+): (?P<left>[^=]*)=(?P<right>[^;]*)(?P<rest>.*)$"
+)
 _TERM = re.compile(r"([a-z_]+) (\d+)(?: \(([^)]*)\))?")
 
 

@@ -130,7 +130,9 @@ def _sweep(row: Row, plan: Plan) -> None:
 
 def figures(row: Row, plan: Plan) -> dict[str, Any]:
     """Everything that is printed, in ms, and the counts."""
-    added = [ours.latency_s - alone.latency_s for ours, alone in zip(row.ours, row.alone)]
+    added = [
+        ours.latency_s - alone.latency_s for ours, alone in zip(row.ours, row.alone, strict=True)
+    ]
     held = [one.held_s for one in row.ours if one.held_s is not None]
     return {
         "name": row.name,
@@ -179,7 +181,7 @@ def judge(row: Row, plan: Plan) -> list[str]:
 
 def _judge_answers(row: Row, plan: Plan) -> list[str]:
     failures = []
-    for index, (ours, alone) in enumerate(zip(row.ours, row.alone)):
+    for index, (ours, alone) in enumerate(zip(row.ours, row.alone, strict=True)):
         if ours.answer != alone.answer:
             told = f"{ours.answer[:120]!r}, without us {alone.answer[:120]!r}"
             failures.append(f"answer {index} differs: {told}")

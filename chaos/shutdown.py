@@ -57,5 +57,3 @@ def run(names: Sequence[str], count: int, seed: int, folder: Path) -> dict[str, 
         "ledger": ledgers[-1].text if ledgers else "",
         "failures": failures,
     }
-
-
