@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -35,6 +36,9 @@ RETRYABLE_CODES = frozenset(
 UNCERTAIN_CODES = frozenset({grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED})
 """No answer came, and the request may have been read."""
 
+_TOO_LARGE = "larger than max"
+"""In every gRPC implementation's words; the code alone also means "slow down"."""
+
 DEFAULT_PORT = 4317
 _COMPRESSIONS = {"gzip": grpc.Compression.Gzip, "none": grpc.Compression.NoCompression}
 _OPTIONS = (
@@ -60,11 +64,18 @@ class GrpcSender:
 
     def send(self, items: Any, count: int, timeout_s: float) -> Outcome:
         """See `Sender.send`."""
+        return self._send(lambda: self._signal.encode(items), count, timeout_s)
+
+    def send_request(self, request: Any, count: int, timeout_s: float) -> Outcome:
+        """See `Sender.send_request`."""
+        return self._send(lambda: request, count, timeout_s)
+
+    def _send(self, encoded: Callable[[], Any], count: int, timeout_s: float) -> Outcome:
         began_s = time.monotonic()
         try:
             with self._lock:
                 self._aborted = False
-            request = self._signal.encode(items)
+            request = encoded()
             if self._channel is None:
                 self._channel = _open_channel(self._settings)
             stub: Any = self._signal.stub(self._channel)
@@ -136,13 +147,16 @@ class GrpcSender:
     def _failed(self, error: grpc.RpcError, count: int, duration_s: float) -> Outcome:
         code: grpc.StatusCode = error.code()
         detail = (error.details() or "").strip()
+        too_large = code is grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE in detail
+        retryable = code in RETRYABLE_CODES and not too_large
         return Outcome(
-            Verdict.RETRYABLE if code in RETRYABLE_CODES else Verdict.REFUSED,
+            Verdict.RETRYABLE if retryable else Verdict.REFUSED,
             count,
             f"{self._endpoint} answered {code.name}: {detail}",
             status=code.name,
             uncertain=code in UNCERTAIN_CODES,
             duration_s=duration_s,
+            too_large=too_large,
         )
 
 

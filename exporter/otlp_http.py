@@ -12,6 +12,7 @@ import logging
 import socket
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -31,6 +32,7 @@ MAX_ANSWER_BYTES = 65_536
 
 RETRYABLE_STATUSES = frozenset({429, 502, 503, 504})
 """OTLP specification, "Retryable Response Codes"."""
+TOO_LARGE_STATUS = 413
 KEPT_STATUSES = frozenset({401, 403})
 """A key may be rotating: what a wrong one refuses is kept."""
 
@@ -249,7 +251,13 @@ class _Session(requests.Session):
             verdict = Verdict.RETRYABLE
             named += ", a redirect, which OTLP does not follow: set the final URL as endpoint"
         response.close()
-        raise self._judged(verdict, named, status=str(status), retry_after_s=retry_after_s)
+        raise self._judged(
+            verdict,
+            named,
+            status=str(status),
+            retry_after_s=retry_after_s,
+            too_large=status == TOO_LARGE_STATUS,
+        )
 
     def _partial_success(self, body: bytes) -> tuple[int, str]:
         """What was rejected and the collector's words; (0, "") for what is no protobuf."""
@@ -275,6 +283,13 @@ class HttpSender:
 
     def send(self, items: Any, count: int, timeout_s: float) -> Outcome:
         """See `Sender.send`."""
+        return self._send(lambda: self._signal.encode(items), count, timeout_s)
+
+    def send_request(self, request: Any, count: int, timeout_s: float) -> Outcome:
+        """See `Sender.send_request`."""
+        return self._send(lambda: request, count, timeout_s)
+
+    def _send(self, encoded: Callable[[], Any], count: int, timeout_s: float) -> Outcome:
         began_s = time.monotonic()
         until_s = began_s + timeout_s
         self._wires.begin(until_s)
@@ -282,12 +297,15 @@ class HttpSender:
         watchdog.daemon = True
         watchdog.start()
         try:
-            outcome = self._try(items, count, until_s)
+            body = encoded().SerializeToString()
+            outcome = self._try(body, count, until_s)
             if outcome.status is None and not self._wires.connected and not self._wires.is_cut:
                 # The kept connection had died, as they do in a freeze: once more, on a new one.
                 died = outcome
-                outcome = self._try(items, count, until_s)
+                outcome = self._try(body, count, until_s)
                 outcome = replace(outcome, uncertain=outcome.uncertain or died.uncertain)
+        except Exception as error:  # noqa: BLE001 - a fault of the library is an outcome too
+            outcome = self._fault(count, error)
         finally:
             watchdog.cancel()
         return replace(outcome, duration_s=time.monotonic() - began_s)
@@ -300,16 +318,14 @@ class HttpSender:
         """See `Sender.close`."""
         self._session.close()
 
-    def _try(self, items: Any, count: int, until_s: float) -> Outcome:
+    def _try(self, body: bytes, count: int, until_s: float) -> Outcome:
         session = self._session
         session.outcome = None
         session.item_count = count
-        try:
-            self._exporter(max(0.001, until_s - time.monotonic())).export(items)
-        except Exception as error:  # noqa: BLE001 - a fault of the library is an outcome too
-            return self._fault(count, error)
+        # Its client, since its own `export` takes no more than the SDK's objects.
+        self._exporter(max(0.001, until_s - time.monotonic()))._client.export(body)
         if session.outcome is None:
-            return self._fault(count, RuntimeError(f"the {self._signal.unit} could not be encoded"))
+            return self._fault(count, RuntimeError("the library sent nothing"))
         return session.outcome
 
     def _exporter(self, timeout_s: float) -> Any:

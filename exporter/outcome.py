@@ -39,6 +39,8 @@ class Outcome:
     retry_after_s: float | None = None
     uncertain: bool = False
     duration_s: float = 0.0
+    too_large: bool = False
+    """Refused for its size alone: smaller ones may be taken."""
 
 
 class Sender(Protocol):
@@ -52,6 +54,9 @@ class Sender(Protocol):
         Back within `timeout_s` whatever the collector does, save that no timeout reaches
         into name resolution.
         """
+
+    def send_request(self, request: Any, count: int, timeout_s: float) -> Outcome:
+        """As `send`, for what is encoded already: the signal's own request message."""
 
     def abort(self) -> None:
         """End the request in flight, from any thread; it is sent no further."""

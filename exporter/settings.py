@@ -21,6 +21,15 @@ class TlsSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestLimits:
+    """What one request may hold; backends differ. Sizes are before compression."""
+
+    max_bytes: int = 4 * 1024 * 1024
+    """The Collector's own default for gRPC; over HTTP it takes 20 MiB."""
+    max_spans: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
 class ExporterSettings:
     """One OTLP endpoint.
 

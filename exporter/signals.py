@@ -14,8 +14,10 @@ METRICS = "metrics"
 
 @dataclass(frozen=True, slots=True)
 class HttpSignal:
-    """`exporter` is the library's class, `answer` the response's message."""
+    """`encode` makes the request's message, `exporter` is the library's class, `answer` the
+    response's message."""
 
+    encode: Callable[[Any], Any]
     exporter: Callable[..., Any]
     answer: Any
     rejected: str
@@ -35,18 +37,26 @@ class GrpcSignal:
 def http_signal(signal: str) -> HttpSignal:
     """For OTLP/HTTP."""
     if signal == METRICS:
+        from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
         from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
         from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
             ExportMetricsServiceResponse,
         )
 
         return HttpSignal(
-            OTLPMetricExporter, ExportMetricsServiceResponse, "rejected_data_points", "data points"
+            encode_metrics,
+            OTLPMetricExporter,
+            ExportMetricsServiceResponse,
+            "rejected_data_points",
+            "data points",
         )
+    from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-    return HttpSignal(OTLPSpanExporter, ExportTraceServiceResponse, "rejected_spans", "spans")
+    return HttpSignal(
+        encode_spans, OTLPSpanExporter, ExportTraceServiceResponse, "rejected_spans", "spans"
+    )
 
 
 def grpc_signal(signal: str) -> GrpcSignal:

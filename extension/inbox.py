@@ -7,10 +7,9 @@ file of our own user within its bound, and is removed once read.
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Iterable
 
-from fifo import messages, overflow, parsing, pipes, wire
+from fifo import files, messages, overflow, parsing, pipes, wire
 from fifo.errors import ProtocolError
 from fifo.reassembly import Reassembler
 
@@ -154,29 +153,19 @@ class Inbox:
     def _take(self, name: str, max_bytes: int) -> bytes | None:
         """The file's bytes, the file removed; None where there is none that we may read."""
         path = f"{self._directory}/{name}"
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        data: bytes | None = None
         try:
-            descriptor = os.open(path, flags)
+            data = files.read_own(path, max_bytes)
         except FileNotFoundError:
             return None
+        except files.TooLargeError as error:
+            self._bad("file", f"{path}: {error}")
+        except files.StrangeFileError as error:
+            self._bad("file", f"{path}: {error}")
+            return None
         except OSError as error:
             self._bad("file", f"{path}: {error.strerror}")
             return None
-        try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
-                self._bad("file", f"{path}: not a regular file of our own user")
-                return None
-            if status.st_size > max_bytes:
-                self._bad("file", f"{path}: {status.st_size} bytes, over {max_bytes}")
-                data = None
-            else:
-                data = _read_all(descriptor, status.st_size)
-        except OSError as error:
-            self._bad("file", f"{path}: {error.strerror}")
-            return None
-        finally:
-            os.close(descriptor)
         try:
             os.unlink(path)
         except OSError as error:
@@ -187,17 +176,6 @@ class Inbox:
         self.counts[reason] = self.counts.get(reason, 0) + 1
         if self.counts[reason] == 1:
             self._on_bad(text)
-
-
-def _read_all(descriptor: int, size: int) -> bytes:
-    parts: list[bytes] = []
-    while size > 0:
-        part = os.read(descriptor, size)
-        if not part:
-            break
-        parts.append(part)
-        size -= len(part)
-    return b"".join(parts)
 
 
 def _age_ns(modified_unix_ns: int) -> int:

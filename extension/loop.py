@@ -12,10 +12,10 @@ import os
 import select
 import time
 from collections.abc import Mapping
-from functools import partial
 
-from exporter.record import Environment, Fate, Invocation, Record
+from exporter.record import Environment, Fate, Record
 from extension import api
+from extension.delivery import Delivery
 from extension.events import (
     EventError,
     InvokeEvent,
@@ -27,14 +27,13 @@ from extension.events import (
 from extension.http1 import Response
 from extension.inbox import Inbox, Received
 from extension.initialization import ON_DEMAND
-from extension.ledger import Backlog, Ledger
+from extension.instant import instant
 from extension.lifecycle import Lifecycle
 from extension.log import Log
-from extension.outcomes import settle
 from extension.pipeline import Exported, Failed, Loaded, Pipeline, Result
 from extension.ready import Registered
 from extension.runtime_watch import RuntimeWatch
-from extension.schedule import Schedule, Waiting
+from extension.schedule import Schedule
 from extension.telemetry_listener import TelemetryListener
 from extension.transitions import State
 from extension.worker import Worker
@@ -49,6 +48,11 @@ REPORT_WAIT_S = 0.100
 LOOK_FOR_FILES_FIRST_S = 0.020
 LOOK_FOR_FILES_LAST_S = 0.250
 """A result that went by file without a frame wakes nobody: it is looked for while held."""
+
+
+FREEZE_LOOK_S = 0.250
+FROZEN_S = 0.500
+"""While an export is on its way the loop wakes that often; later by so much, it was frozen."""
 
 
 class ApiRefusedError(Exception):
@@ -72,17 +76,14 @@ class Loop:
             initialization_type=environ.get("AWS_LAMBDA_INITIALIZATION_TYPE", ON_DEMAND),
             ready_unix_ns=time.time_ns(),
         )
-        self._ledger = Ledger()
-        self._backlog = Backlog(self._ledger)
-        self._schedule = Schedule(managed=self._managed)
+        self._schedule = Schedule(_random_unit, managed=self._managed)
         self._pipeline = Pipeline(environ)
         self._worker: Worker[Result] = Worker(self._pipeline.failed)
+        self._delivery = Delivery(channel.directory, log, self._pipeline, self._worker)
         self._watch = RuntimeWatch()
         self._telemetry = TelemetryListener(registered.subscription, log)
         self._policy = Policy()
-        self._can_export = True
-        self._no_export_reason = "no_exporter"
-        self._has_failure = False
+        self._thawed = False
         self._shutdown: ShutdownEvent | None = None
         self._shutdown_s: float | None = None
         self._look_s = LOOK_FOR_FILES_FIRST_S
@@ -113,8 +114,13 @@ class Loop:
         ):
             if descriptor >= 0:
                 poll.register(descriptor, events)
+        if self._delivery.is_exporting:
+            wake_at_s = min(wake_at_s, time.monotonic() + FREEZE_LOOK_S)
         timeout_ms = None if wake_at_s == float("inf") else _milliseconds_until(wake_at_s)
+        asleep = instant()
         ready = {descriptor for descriptor, _ in poll.poll(timeout_ms)}
+        if self._delivery.is_exporting and instant().since(asleep) > FREEZE_LOOK_S + FROZEN_S:
+            self._thawed = True
         if self._worker.fileno() in ready:
             for result in self._worker.take():
                 self._on_result(result)
@@ -166,15 +172,14 @@ class Loop:
 
     def _on_invoke(self, event: InvokeEvent) -> None:
         self._log.refill()
-        now_s, wall_s = time.monotonic(), time.time()
+        now = instant()
         self._lifecycle.platform_tells_ends = self._telemetry.hopeful
         self._accept(self._lifecycle.on_invoke(event, time.time_ns()))
         self._look_s = LOOK_FOR_FILES_FIRST_S
         first = self._lifecycle.invoked_count == 1
         self._schedule.on_invoke(
-            now_s,
-            wall_s,
-            now_s + event.deadline_unix_ms / 1000 - wall_s,
+            now,
+            now.monotonic_s + event.deadline_unix_ms / 1000 - now.wall_s,
             first=first,
             writer_expected=self._lifecycle.writer_speaks or (first and self._channel.reader_seen),
             platform_tells=self._telemetry.subscribed,
@@ -220,12 +225,8 @@ class Loop:
                 self._accept(self._lifecycle.settle(time.time_ns()))
 
     def _accept(self, finished: list[Record]) -> None:
-        wall_s = time.time()
-        for record in finished:
-            self._backlog.accept(record, wall_s)
-            self._pipeline.measure(record)
-            if isinstance(record, Invocation) and record.failure is not None:
-                self._has_failure = True
+        if finished:
+            self._delivery.accept(finished, instant())
 
     def _on_result(self, result: Result) -> None:
         if isinstance(result, Exported):
@@ -234,7 +235,7 @@ class Loop:
             self._on_loaded(result)
         elif isinstance(result, Failed):
             self._log.error(f"internal: {type(result.error).__name__}: {result.error}")
-            self._can_export = False
+            self._delivery.can_export = False
         else:
             self._log.debug(f"ready to export after {result.seconds * 1000:.0f} ms of importing")
 
@@ -243,10 +244,7 @@ class Loop:
         self._log.set_level(settings.log_level)
         for error in loaded.config.errors:
             self._log.error(str(error))
-        if settings.exporter is None:
-            self._can_export = False
-            if not settings.enabled:
-                self._no_export_reason = "disabled"
+        self._delivery.configure(settings)
         timeout_ms = settings.exporter.timeout_ms if settings.exporter is not None else 0
         self._schedule.configure(settings.flush, timeout_ms / 1000)
         self._lifecycle.max_body_bytes = settings.capture.max_body_bytes
@@ -258,11 +256,14 @@ class Loop:
         )
 
     def _on_exported(self, exported: Exported) -> None:
-        arrived, line = settle(exported, self._backlog)
-        for text in (line, exported.metrics_problem):
-            if text:
-                self._log.warning(text)
-        self._schedule.on_export_done(time.time(), arrived=arrived)
+        settled = self._delivery.on_exported(exported)
+        self._schedule.on_export_done(
+            instant(),
+            answered=settled.answered,
+            failed=settled.failed,
+            retry_after_s=settled.retry_after_s,
+            thawed=self._thawed,
+        )
         if self._schedule.exporter_down != self._policy.exporter_down:
             self._publish(exporter_down=self._schedule.exporter_down)
 
@@ -271,39 +272,36 @@ class Loop:
     def _carry_out(self) -> float | None:
         """Do what the schedule decides; when to wake (monotonic), None: the end."""
         while True:
-            now_s, wall_s = time.monotonic(), time.time()
+            now = instant()
+            now_s = now.monotonic_s
             if self._shutdown is not None and self._shutdown_s is not None:
                 last_word_s = self._shutdown_s + REPORT_WAIT_S
                 expected = self._telemetry.hopeful and self._lifecycle.expects_report
                 if expected and now_s < last_word_s:
                     return last_word_s
                 self._begin_shutdown(self._shutdown, self._shutdown_s)
-            waiting = Waiting(
-                len(self._backlog),
-                self._backlog.waiting_bytes,
-                self._backlog.oldest_age_s(wall_s),
-                self._has_failure,
+            decision = self._schedule.decide(
+                now, self._delivery.waiting(now), can_export=self._delivery.can_export
             )
-            decision = self._schedule.decide(now_s, wall_s, waiting, can_export=self._can_export)
             if decision.abort:
                 self._pipeline.abort(now_s)
             if decision.exit:
                 return None
+            if decision.export_for_s is not None:
+                self._thawed = False
+                self._delivery.begin_export(
+                    self._schedule.settings,
+                    now_s,
+                    now_s + decision.export_for_s,
+                    probe=decision.ask,
+                )
             if decision.ask:
                 self._registered.ask()
-            elif decision.export_for_s is not None:
-                self._begin_export(now_s, now_s + decision.export_for_s)
-            elif not decision.abort:
+            elif decision.export_for_s is None and not decision.abort:
                 wake_at_s = float("inf") if decision.wake_at_s is None else decision.wake_at_s
                 if self._schedule.awaits_end(now_s):
                     wake_at_s = min(wake_at_s, now_s + self._look_s)
                 return wake_at_s
-
-    def _begin_export(self, now_s: float, until_s: float) -> None:
-        settings = self._schedule.settings
-        batch = self._backlog.lend(settings.max_spans, settings.max_bytes)
-        self._has_failure = False
-        self._worker.submit(partial(self._pipeline.export, batch, now_s, until_s))
 
     def _publish(
         self,
@@ -324,22 +322,20 @@ class Loop:
         self._channel.publish(self._policy)
 
     def _say_farewell(self) -> None:
-        """One line with the ledger; what was being exported counts as waiting, uncertain."""
-        if self._backlog.is_lent:
-            self._backlog.returned(uncertain=True)
-        left_for = "shutdown" if self._can_export else self._no_export_reason
-        self._ledger.drop(left_for, self._ledger.waiting)
-        self._ledger.waiting = 0
-        noted = {**self._ledger.noted, **self._inbox.counts, **self._inbox.gaps()}
-        for reason, count in self._lifecycle.counts.items():
-            noted[reason] = noted.get(reason, 0) + count
-        if self._pipeline.unsent_measures:
-            noted["metrics_unsent"] = self._pipeline.unsent_measures
-        if self._log.suppressed_count:
-            noted["log_lines"] = self._log.suppressed_count
-        self._ledger.noted = noted
+        """Keep what is left elsewhere; one line with the ledger."""
+        ledger = self._delivery.ledger
+        for counts in (self._inbox.counts, self._inbox.gaps(), self._lifecycle.counts):
+            for reason, count in counts.items():
+                ledger.note(reason, count)
+        ledger.note("metrics_unsent", self._pipeline.unsent_measures)
+        ledger.note("log_lines", self._log.suppressed_count)
         reason = self._shutdown.reason if self._shutdown else "unknown"
-        self._log.always(f"shutdown {reason}: {self._ledger.line()}")
+        line = self._delivery.leave(reason, self._schedule.leave_until_s)
+        self._log.always(f"shutdown {reason}: {line}")
+
+
+def _random_unit() -> float:
+    return int.from_bytes(os.urandom(4), "big") / 2**32
 
 
 def _milliseconds_until(wake_at_s: float) -> float:

@@ -1,39 +1,70 @@
-"""What an export's outcome means for the invocations that were lent to it: one table."""
+"""What an export's end means for the records that were lent to it: one table."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from extension.ledger import Backlog
+    from exporter.batch import Sent
+    from extension.backlog import Backlog
     from extension.pipeline import Exported
 
 
-def settle(exported: Exported, backlog: Backlog) -> tuple[bool, str]:
-    """Settle what `backlog` has lent; (whether the collector answered for good, log line).
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Of one export, for the breaker and for the log.
 
-    The line is empty where all is well.
+    `answered`: the collector has answered a request for good. `failed`: the last one is to be
+    tried again, after `retry_after_s` where it says so. Neither: nothing was sent.
     """
-    outcome, fault = exported.outcome, exported.fault
-    count = backlog.lent_count
-    if fault is not None:
-        backlog.refused([("internal", count)])
-        return True, f"internal: {type(fault).__name__}: {fault}; invocations dropped: {count}"
-    if outcome is None:
-        backlog.returned(uncertain=False)
-        return False, ""
+
+    answered: bool = False
+    failed: bool = False
+    retry_after_s: float | None = None
+    lines: tuple[str, ...] = ()
+
+
+def settle(exported: Exported, backlog: Backlog) -> Settled:
+    """Settle what `backlog` has lent; what is not told of waits again."""
+    answered = failed = False
+    retry_after_s = None
+    lines: list[str] = []
+    uncertain = 0
+    for sent in exported.sent:
+        if sent.goes_on:
+            answered = True
+            lines += _settle_for_good(sent, backlog)
+            continue
+        # The last one: it is to be tried again, or there was no time for it.
+        outcome = sent.outcome
+        if sent.arrived_in_part or (outcome is not None and outcome.uncertain):
+            uncertain = sent.count
+        if outcome is not None:
+            failed = True
+            retry_after_s = outcome.retry_after_s
+            kept = backlog.lent_amount.invocations
+            lines.append(f"{outcome.detail}; invocations kept for the next try: {kept}")
+    backlog.returned(uncertain=uncertain)
+    if exported.metrics_problem:
+        lines.append(exported.metrics_problem)
+    return Settled(answered, failed, retry_after_s, tuple(lines))
+
+
+def _settle_for_good(sent: Sent, backlog: Backlog) -> list[str]:
     from exporter.outcome import FAULT, Verdict
 
+    outcome = sent.outcome
+    assert outcome is not None  # noqa: S101 - for the types: it goes on
+    backlog.cut(sent.cut_body_bytes, sent.lost_details)
     if outcome.verdict is Verdict.ACCEPTED:
-        backlog.delivered(uncertain=outcome.uncertain)
-        return True, ""
+        backlog.delivered(sent.count, uncertain=outcome.uncertain)
+        return []
     if outcome.verdict is Verdict.PARTIAL:
-        rejected = min(outcome.rejected_count, count)
-        backlog.refused([("rejected_by_collector", rejected)])
-        return True, outcome.detail
-    if outcome.verdict is Verdict.REFUSED:
-        reason = "refused_by_collector" if outcome.status != FAULT else "internal"
-        backlog.refused([(reason, count)])
-        return True, f"{outcome.detail}; invocations dropped: {count}"
-    backlog.returned(uncertain=outcome.uncertain)
-    return False, f"{outcome.detail}; invocations kept for the next try: {count}"
+        backlog.dropped(sent.count, "rejected_by_collector", most=outcome.rejected_count)
+        return [outcome.detail]
+    reason = "internal" if outcome.status == FAULT else "refused_by_collector"
+    before = backlog.lent_amount.invocations
+    backlog.dropped(sent.count, reason)
+    count = before - backlog.lent_amount.invocations
+    return [f"{outcome.detail}; invocations dropped: {count}"]

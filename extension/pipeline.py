@@ -17,8 +17,9 @@ from exporter.record import Record
 from extension.settings import Settings
 
 if TYPE_CHECKING:
+    from exporter.batch import BatchExport, Sent
     from exporter.metrics_export import MetricsExport
-    from exporter.outcome import Outcome, Sender
+    from exporter.outcome import Sender
     from exporter.spans import SpanBuilder
     from extension.config import LoadedConfig
 
@@ -43,14 +44,12 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """An export has come back; `outcome` None: its time was over before it began.
+    """An export has come back. What `sent` does not tell of was not begun.
 
-    `fault` is one of ours: the same batch would fail again. `metrics_problem` is a line for
-    the log.
+    `metrics_problem` is a line for the log.
     """
 
-    outcome: Outcome | None
-    fault: Exception | None = None
+    sent: tuple[Sent, ...] = ()
     metrics_problem: str = ""
 
 
@@ -71,7 +70,8 @@ class Pipeline:
         self._environ = environ
         self._settings: Settings | None = None
         self._sender: Sender | None = None
-        self._builder: SpanBuilder | None = None
+        self._batches: BatchExport | None = None
+        self.builder: SpanBuilder | None = None
         self._metrics: MetricsExport | None = None
         self._lock = threading.Lock()
         self._aborted_before_s = float("-inf")
@@ -92,10 +92,11 @@ class Pipeline:
         began_s = time.monotonic()
         settings = self._settings
         if settings is not None and settings.exporter is not None:
+            from exporter.batch import BatchExport
             from exporter.delivery import open_sender
             from exporter.spans import SpanBuilder
 
-            self._builder = SpanBuilder(
+            builder = SpanBuilder(
                 settings.service_name,
                 settings.resource_attributes,
                 platform_spans=settings.signals.platform_spans,
@@ -105,7 +106,9 @@ class Pipeline:
             if settings.signals.metrics:
                 from exporter.metrics_export import MetricsExport
 
-                metrics = MetricsExport(settings.exporter, self._builder)
+                metrics = MetricsExport(settings.exporter, builder)
+            self.builder = builder
+            self._batches = BatchExport(sender, builder, settings.limits)
             with self._lock:
                 self._sender = sender
                 self._metrics = metrics
@@ -113,24 +116,12 @@ class Pipeline:
 
     def export(self, batch: Sequence[Record], asked_s: float, until_s: float) -> Result:
         """Send `batch` by `until_s` (monotonic); `asked_s` is when the loop asked for it."""
-        from exporter.outcome import Outcome, Verdict
-
         with self._lock:
-            sender, aborted = self._sender, asked_s <= self._aborted_before_s
-        if sender is None or self._builder is None or aborted:
-            return Exported(None)
-        try:
-            spans = self._builder.spans(batch)
-        except Exception as error:  # noqa: BLE001 - one bad record must not stay in the way
-            return Exported(None, error)
-        left_s = until_s - time.monotonic()
-        if left_s <= 0:
-            return Exported(None)
-        if not spans:
-            # What the platform told late, and nobody wants as spans.
-            return Exported(Outcome(Verdict.ACCEPTED, 0, "nothing to send"))
-        outcome = sender.send(spans, len(spans), left_s)
-        return Exported(outcome, metrics_problem=self._export_metrics(outcome, until_s))
+            batches, aborted = self._batches, asked_s <= self._aborted_before_s
+        if batches is None or aborted:
+            return Exported()
+        sent = tuple(batches.send(batch, until_s))
+        return Exported(sent, self._export_metrics(sent, until_s))
 
     def measure(self, record: Record) -> None:
         """Count `record` in the metrics, if they are wanted; from the loop's thread."""
@@ -151,11 +142,9 @@ class Pipeline:
         unsent = self._metrics.unsent_count if self._metrics is not None else 0
         return len(self._measures) + self._lost_measures + unsent
 
-    def _export_metrics(self, outcome: Outcome, until_s: float) -> str:
-        from exporter.outcome import Verdict
-
+    def _export_metrics(self, sent: Sequence[Sent], until_s: float) -> str:
         metrics = self._metrics
-        if metrics is None or outcome.verdict is Verdict.RETRYABLE:
+        if metrics is None or not all(one.goes_on for one in sent):
             return ""
         taken = [self._measures.popleft() for _ in range(len(self._measures))]
         return metrics.export(taken, until_s)

@@ -4,14 +4,20 @@
 the mode awaits no end; never later than 100 ms before the invocation's deadline, nor after
 the runtime process is gone.
 
-All times are seconds: ``now_s`` on a monotonic clock, since what is waited for is short and
-renewed at each INVOKE; ``wall_s`` on the wall clock, since a batch also ages while frozen.
+Once the breaker is open no export holds `/next` any more: what is tried runs beside the
+function, and `/next` is asked at once.
+
+Deadlines are seconds of a monotonic clock, since what is waited for is short and renewed at each
+INVOKE; ages are measured on both clocks (`Instant`), since a batch also ages while frozen.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from extension.breaker import Breaker
+from extension.instant import Instant
 from extension.settings import FLUSH_AUTO, FLUSH_END, FlushSettings
 
 ASK_BEFORE_DEADLINE_S = 0.100
@@ -30,9 +36,12 @@ MIN_EXPORT_S = 0.005
 """With less time than this no export is begun."""
 HOLD_PART_OF_TIME_LEFT = 0.1
 """In `end` and `auto` an export holds `/next` for a tenth of the time left at most."""
-RETRY_FIRST_S = 1.0
-RETRY_LAST_S = 60.0
-"""After n failures in a row nothing is tried for 2^(n-1) seconds, a minute at most."""
+LONGEST_INVOCATION_S = 900.0
+"""Lambda's own; a deadline farther away than that is a clock that was stepped."""
+PROBE_S = 1.0
+"""How long a request may take that nobody waits for, with the breaker open."""
+LONGEST_FAREWELL_S = 1.2
+"""Of the shutdown window, at the most, is kept back for what is spooled and printed."""
 MANAGED_TICK_S = 1.0
 """On Managed Instances: how often files, deadlines and the batch's age are looked at."""
 SHUTDOWN_FAILURES = 2
@@ -41,17 +50,27 @@ SHUTDOWN_FAILURES = 2
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What the backlog holds."""
+    """What the backlog holds; `farewell_s` is what keeping it elsewhere would take."""
 
     count: int
     size_bytes: int
     oldest_age_s: float
     has_failure: bool = False
+    has_spooled: bool = False
+    farewell_s: float = 0.0
+
+    @property
+    def any(self) -> bool:
+        """Whether there is anything to export."""
+        return bool(self.count) or self.has_spooled
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do now. `export_for_s` None: begin no export. `wake_at_s` None: no timer."""
+    """What to do now. `export_for_s` None: begin no export. `wake_at_s` None: no timer.
+
+    `export_for_s` with `ask`: a small one, and `/next` is asked without waiting for it.
+    """
 
     export_for_s: float | None = None
     abort: bool = False
@@ -65,11 +84,13 @@ class Schedule:
 
     It begins before the configuration has been read: until `configure` an invocation may be
     held as the defaults say, but nothing is exported. `managed`: on Managed Instances no
-    INVOKE comes and nothing freezes, so what is due leaves on time.
+    INVOKE comes and nothing freezes, so what is due leaves on time. `draw_unit` gives a random
+    number from 0 to 1.
     """
 
-    def __init__(self, *, managed: bool = False) -> None:
+    def __init__(self, draw_unit: Callable[[], float], *, managed: bool = False) -> None:
         self.settings = FlushSettings()
+        self._breaker = Breaker(draw_unit)
         self._managed = managed
         self._timeout_s = DEFAULT_TIMEOUT_S
         self._configured = False
@@ -88,28 +109,32 @@ class Schedule:
         self._export_until_s: float | None = None
         self._shutdown_until_s: float | None = None
         self._shutdown_failures = 0
-        self._invoked_wall_s: float | None = None
+        self._export_holds = True
+        self._invoked_at: Instant | None = None
         self._after_error = False
-        self._failures = 0
-        self._retry_wall_s = 0.0
 
     @property
     def exporter_down(self) -> bool:
         """Several exports in a row have failed: the function may send less."""
-        return self._failures >= 3
+        return self._breaker.is_open
+
+    @property
+    def leave_until_s(self) -> float:
+        """By when the process must have left, after SHUTDOWN."""
+        return (self._shutdown_until_s or 0.0) + FAREWELL_S
 
     def awaits_end(self, now_s: float) -> bool:
         """Whether `/next` is held for the end of this invocation."""
         return (
             self._await_end
+            and not self._breaker.is_open
             and not (self._ended or self._runtime_gone or self._asked)
             and now_s < self._await_until_s
         )
 
     def on_invoke(
         self,
-        now_s: float,
-        wall_s: float,
+        now: Instant,
         deadline_s: float,
         *,
         first: bool,
@@ -121,19 +146,19 @@ class Schedule:
         `writer_expected`: START, and then its end, may be expected; `platform_tells`: the
         platform will tell the end, some time after it.
         """
-        before = self._invoked_wall_s
-        rare = before is not None and (wall_s - before) * 1000 > self.settings.max_age_ms
+        before, now_s = self._invoked_at, now.monotonic_s
+        rare = before is not None and now.since(before) * 1000 > self.settings.max_age_ms
         self._special = first or rare or self._after_error
         self._writer_expected = writer_expected
         self._platform_tells = platform_tells
-        self._invoked_wall_s = wall_s
+        self._invoked_at = now
         self._asked = False
         self._started = False
         self._ended = False
         self._runtime_gone = False
         self._after_error = False
         self._hold_until_s = None
-        self._deadline_s = max(deadline_s, now_s)
+        self._deadline_s = min(max(deadline_s, now_s), now_s + LONGEST_INVOCATION_S)
         self._invoked_s = now_s
         self._decide_waiting()
 
@@ -158,18 +183,27 @@ class Schedule:
         """The process that ran the handler has gone: no end will be told."""
         self._runtime_gone = True
 
-    def on_export_done(self, wall_s: float, *, arrived: bool) -> None:
-        """An export came back; `arrived` False: it is to be tried again."""
+    def on_export_done(
+        self,
+        now: Instant,
+        *,
+        answered: bool,
+        failed: bool,
+        retry_after_s: float | None = None,
+        thawed: bool = False,
+    ) -> None:
+        """An export came back: answered for good, failed at its end, both or neither.
+
+        `thawed`: the environment was frozen while it was on its way, which is no fault of the
+        collector's.
+        """
         self._export_until_s = None
-        if arrived:
-            self._failures = 0
-            self._retry_wall_s = 0.0
-            return
-        self._failures += 1
-        if self._shutdown_until_s is not None:
+        if answered:
+            self._breaker.on_arrived()
+        if failed and not thawed:
+            self._breaker.on_failed(now, retry_after_s)
+        if self._shutdown_until_s is not None and not (answered and not failed):
             self._shutdown_failures += 1
-        pause = min(RETRY_LAST_S, RETRY_FIRST_S * 2.0 ** min(self._failures - 1, 16))
-        self._retry_wall_s = wall_s + pause
 
     def on_shutdown(self, now_s: float, deadline_s: float) -> None:
         """SHUTDOWN came; everything that can leave leaves now."""
@@ -178,69 +212,89 @@ class Schedule:
         self._asked = True
 
     def decide(  # noqa: PLR0911 - one return for each rule, in the order they hold
-        self, now_s: float, wall_s: float, waiting: Waiting, *, can_export: bool
+        self, now: Instant, waiting: Waiting, *, can_export: bool
     ) -> Decision:
         """What to do at this moment; call it again after doing it, until it only waits.
 
         `can_export` False: there is nowhere to send to.
         """
+        now_s = now.monotonic_s
         if self._shutdown_until_s is not None:
             return self._decide_shutdown(now_s, waiting, self._shutdown_until_s, can_export)
+        may_begin = can_export and waiting.any and self._breaker.may_try(now)
         if self._export_until_s is not None:
-            if now_s < self._export_until_s:
-                return Decision(wake_at_s=self._export_until_s)
-            # The export is over its time. Its outcome is still to come, from a thread that
-            # may be stuck in name resolution: nothing is held for that.
-            if not self._asked:
-                self._asked = True
-                return Decision(abort=True, ask=True)
-            if self._managed:
-                self._export_until_s = float("inf")
-                return Decision(abort=True)
-            return Decision()
+            return self._decide_in_flight(now_s, self._export_until_s)
         if self._managed:
-            return self._decide_managed(now_s, wall_s, waiting, can_export)
+            return self._decide_managed(now_s, waiting, may_begin)
         if self._asked:
             return Decision()
+        if self._breaker.is_open:
+            return self._decide_open(now_s, may_begin)
         awaits_end = self.awaits_end(now_s)
-        if can_export and wall_s >= self._retry_wall_s and waiting.count:
+        if may_begin:
             leave_all = self._await_end and not awaits_end
             if leave_all or self._due(waiting):
                 export_for_s = self._hold_left_s(now_s)
                 if export_for_s >= MIN_EXPORT_S and not self._configured:
                     return Decision(wake_at_s=now_s + export_for_s)
                 if export_for_s >= MIN_EXPORT_S:
-                    self._export_until_s = now_s + export_for_s
-                    return Decision(export_for_s=export_for_s)
+                    return self._begin(now_s, export_for_s, holds=True)
         if awaits_end:
             return Decision(wake_at_s=self._await_until_s)
         self._asked = True
         return Decision(ask=True)
 
-    def _decide_managed(
-        self, now_s: float, wall_s: float, waiting: Waiting, can_export: bool
-    ) -> Decision:
-        due = waiting.count and self._due(waiting)
-        if due and can_export and self._configured and wall_s >= self._retry_wall_s:
-            self._export_until_s = now_s + self._timeout_s
-            return Decision(export_for_s=self._timeout_s)
+    def _begin(self, now_s: float, export_for_s: float, *, holds: bool) -> Decision:
+        self._export_until_s = now_s + export_for_s
+        self._export_holds = holds
+        self._asked = self._asked or not holds
+        return Decision(export_for_s=export_for_s, ask=not holds and not self._managed)
+
+    def _decide_in_flight(self, now_s: float, until_s: float) -> Decision:
+        over, given_up = now_s >= until_s, until_s == float("inf")
+        if over:
+            self._export_until_s = float("inf")
+        if not self._asked and (over or given_up or not self._export_holds):
+            # Its outcome is still to come, from a thread that may be stuck in name resolution,
+            # or nobody waits for it: nothing is held for that.
+            self._asked = True
+            return Decision(abort=over, ask=True)
+        if over or given_up:
+            return Decision(abort=over)
+        return Decision(wake_at_s=until_s)
+
+    def _decide_open(self, now_s: float, may_begin: bool) -> Decision:
+        """The breaker is open: a small try beside the function, and nothing is held for it."""
+        if may_begin and self._configured and self._deadline_s - now_s >= MIN_EXPORT_S:
+            return self._begin(now_s, min(PROBE_S, self._timeout_s), holds=False)
+        self._asked = True
+        return Decision(ask=True)
+
+    def _decide_managed(self, now_s: float, waiting: Waiting, may_begin: bool) -> Decision:
+        if may_begin and self._configured and self._due(waiting):
+            return self._begin(now_s, self._timeout_s, holds=True)
         return Decision(wake_at_s=now_s + MANAGED_TICK_S)
 
     def _decide_shutdown(
-        self, now_s: float, waiting: Waiting, until_s: float, can_export: bool
+        self, now_s: float, waiting: Waiting, leave_s: float, can_export: bool
     ) -> Decision:
+        until_s = leave_s - min(waiting.farewell_s, LONGEST_FAREWELL_S)
+        in_flight_s = self._export_until_s
         if now_s >= until_s:
-            return Decision(abort=self._export_until_s is not None, exit=True)
-        if self._export_until_s is not None:
-            return Decision(wake_at_s=until_s)
+            return Decision(abort=in_flight_s is not None, exit=True)
+        if in_flight_s is not None:
+            if now_s < in_flight_s:
+                return Decision(wake_at_s=min(in_flight_s, until_s))
+            # It was begun before SHUTDOWN, for less time than there is now.
+            self._export_until_s = float("inf")
+            return Decision(abort=True)
         if (
-            waiting.count
+            waiting.any
             and can_export
             and self._shutdown_failures < SHUTDOWN_FAILURES
             and until_s - now_s >= MIN_EXPORT_S
         ):
-            self._export_until_s = until_s
-            return Decision(export_for_s=until_s - now_s)
+            return self._begin(now_s, until_s - now_s, holds=True)
         return Decision(exit=True)
 
     def _decide_waiting(self) -> None:
@@ -263,7 +317,8 @@ class Schedule:
     def _due(self, waiting: Waiting) -> bool:
         settings = self.settings
         return (
-            waiting.oldest_age_s * 1000 >= settings.max_age_ms
+            waiting.has_spooled
+            or waiting.oldest_age_s * 1000 >= settings.max_age_ms
             or waiting.count >= settings.max_spans
             or waiting.size_bytes >= settings.max_bytes
             or (settings.mode == FLUSH_AUTO and waiting.has_failure)

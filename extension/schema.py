@@ -6,11 +6,13 @@ import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from exporter.settings import OTLP_GRPC, OTLP_HTTP, ExporterSettings, TlsSettings
+from exporter.settings import OTLP_GRPC, OTLP_HTTP, ExporterSettings, RequestLimits, TlsSettings
 from extension.log import LEVELS
 from extension.pairs import PairsError, parse_pairs
 from extension.problems import Origin, Problem, shown
 from extension.settings import (
+    FALLBACK_NONE,
+    FALLBACK_STDOUT,
     FLUSH_AUTO,
     FLUSH_END,
     FLUSH_NEXT,
@@ -18,12 +20,14 @@ from extension.settings import (
     FlushSettings,
     Settings,
     SignalSettings,
+    SpoolSettings,
 )
 from extension.yaml_source import Node
 
 DEFAULT_HTTP_ENDPOINT = "http://localhost:4318/v1/traces"
 DEFAULT_GRPC_ENDPOINT = "http://localhost:4317"
-MAX_BODY_BYTES = 6 * 1024 * 1024
+MIB = 1024 * 1024
+MAX_BODY_BYTES = 6 * MIB
 
 MAX_INT = 2**63
 """OTLP's integers are signed and have 64 bits."""
@@ -220,7 +224,7 @@ def read_settings(root: Node, reading: Reading) -> Settings:
         hold_ms=flush.integer("hold_ms", 200, 0, 2_000),
         max_age_ms=flush.integer("max_age_ms", 5_000, 0, 600_000),
         max_spans=flush.integer("max_spans", 512, 1, 4_096),
-        max_bytes=flush.integer("max_bytes", 1_048_576, 1_024, 16 * 1024 * 1024),
+        max_bytes=flush.integer("max_bytes", MIB, 1_024, 16 * MIB),
     )
     flush.finish()
     capture = top.section("capture")
@@ -235,6 +239,19 @@ def read_settings(root: Node, reading: Reading) -> Settings:
         metrics=signals.boolean("metrics", False),
     )
     signals.finish()
+    limits = top.section("limits")
+    limit_settings = RequestLimits(
+        max_bytes=limits.integer("max_request_bytes", 4 * MIB, 65_536, 64 * MIB),
+        max_spans=limits.integer("max_request_spans", 10_000, 1, 100_000),
+    )
+    limits.finish()
+    spool = top.section("spool")
+    spool_settings = SpoolSettings(
+        max_bytes=spool.integer("max_bytes", 16 * MIB, 0, 8_192 * MIB),
+        max_age_s=spool.integer("max_age_s", 86_400, 1, 30 * 86_400),
+    )
+    spool.finish()
+    fallback = top.choice("fallback", FALLBACK_NONE, (FALLBACK_NONE, FALLBACK_STDOUT))
     level = top.choice("log_level", "info", tuple(LEVELS))
     top.finish()
     return Settings(
@@ -245,6 +262,9 @@ def read_settings(root: Node, reading: Reading) -> Settings:
         flush=flush_settings,
         capture=capture_settings,
         signals=signal_settings,
+        limits=limit_settings,
+        spool=spool_settings,
+        fallback=fallback,
         log_level=level,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from exporter.settings import ExporterSettings
+from exporter.settings import ExporterSettings, RequestLimits
 
 FLUSH_AUTO = "auto"
 FLUSH_END = "end"
@@ -43,6 +43,18 @@ class SignalSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SpoolSettings:
+    """What may lie in `/tmp` for a collector that does not answer; 0 bytes: nothing."""
+
+    max_bytes: int = 16 * 1024 * 1024
+    max_age_s: int = 86_400
+
+
+FALLBACK_NONE = "none"
+FALLBACK_STDOUT = "stdout"
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that can be set.
 
@@ -56,6 +68,10 @@ class Settings:
     flush: FlushSettings = field(default_factory=FlushSettings)
     capture: CaptureSettings = field(default_factory=CaptureSettings)
     signals: SignalSettings = field(default_factory=SignalSettings)
+    limits: RequestLimits = field(default_factory=RequestLimits)
+    spool: SpoolSettings = field(default_factory=SpoolSettings)
+    fallback: str = FALLBACK_NONE
+    """``none`` or ``stdout``: where goes what could not leave by the last deadline."""
     enabled: bool = True
     log_level: str = "info"
     """``debug``, ``info``, ``warning`` or ``error``."""

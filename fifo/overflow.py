@@ -1,10 +1,11 @@
 """Files beside the FIFO, for messages that the pipe cannot take: named, written, bounded.
 
-The contents are frames, as in the pipe, but with bodies as long as they come. A file is
-written under a temporary name and renamed, so that whoever lists the folder sees whole ones.
+The contents are frames, as in the pipe, but with bodies as long as they come.
 """
 
 import os
+
+from fifo import files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,26 +61,9 @@ class Overflow:
             ):
                 return None
         name = PREFIX + self._draw(_RANDOM_BYTES).hex() + SUFFIX
-        path = f"{self._directory}/{name}"
-        temporary = path + ".part"
         try:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            descriptor = os.open(temporary, flags, 0o600)
+            files.write_whole(self._directory, name, data)
         except OSError:
-            return None
-        try:
-            try:
-                view = memoryview(data)
-                while view:
-                    view = view[os.write(descriptor, view) :]
-            finally:
-                os.close(descriptor)
-            os.rename(temporary, path)
-        except OSError:
-            try:
-                os.unlink(temporary)
-            except OSError:
-                pass
             return None
         self._waiting[name] = len(data)
         return name

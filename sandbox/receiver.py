@@ -40,9 +40,18 @@ _SIGNALS: dict[str, tuple[Any, Any]] = {
 
 
 class Receiver:
-    """Collects requests; `on_request` is told of each as it comes, from the server's thread."""
+    """Collects requests; `on_request` is told of each as it comes, from the server's thread.
 
-    def __init__(self, on_request: OnRequest | None = None, *, grpc: bool = False) -> None:
+    Over gRPC a request of more than `max_grpc_bytes` is refused.
+    """
+
+    def __init__(
+        self,
+        on_request: OnRequest | None = None,
+        *,
+        grpc: bool = False,
+        max_grpc_bytes: int = MAX_REQUEST_BYTES,
+    ) -> None:
         self.requests: list[ExportTraceServiceRequest] = []
         self.metrics: list[ExportMetricsServiceRequest] = []
         self._arrived = threading.Condition()
@@ -57,7 +66,7 @@ class Receiver:
         self._grpc: Any = None
         self._grpc_port = 0
         if grpc:
-            self._grpc, self._grpc_port = _serve_grpc(self.take)
+            self._grpc, self._grpc_port = _serve_grpc(self.take, max_grpc_bytes)
 
     def __enter__(self) -> Receiver:
         return self
@@ -184,7 +193,7 @@ def _base64_ids(value: Any) -> None:
             _base64_ids(item)
 
 
-def _serve_grpc(take: OnRequest) -> tuple[Any, int]:
+def _serve_grpc(take: OnRequest, max_bytes: int) -> tuple[Any, int]:
     from concurrent.futures import ThreadPoolExecutor
 
     import grpc
@@ -203,7 +212,7 @@ def _serve_grpc(take: OnRequest) -> tuple[Any, int]:
 
     server = grpc.server(
         ThreadPoolExecutor(max_workers=4),
-        options=[("grpc.max_receive_message_length", MAX_REQUEST_BYTES)],
+        options=[("grpc.max_receive_message_length", max_bytes)],
     )
     register: Any = trace_service_pb2_grpc.add_TraceServiceServicer_to_server
     register(Service(), server)

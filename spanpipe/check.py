@@ -83,6 +83,11 @@ def _rows(config: LoadedConfig) -> list[tuple[str, str, str]]:
     values["capture.max_body_bytes"] = settings.capture.max_body_bytes
     values["signals.platform_spans"] = settings.signals.platform_spans
     values["signals.metrics"] = settings.signals.metrics
+    values["limits.max_request_bytes"] = settings.limits.max_bytes
+    values["limits.max_request_spans"] = settings.limits.max_spans
+    values["spool.max_bytes"] = settings.spool.max_bytes
+    values["spool.max_age_s"] = settings.spool.max_age_s
+    values["fallback"] = settings.fallback
     values["log_level"] = settings.log_level
     values["enabled"] = settings.enabled
     return [

@@ -12,9 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.settings import OTLP_GRPC, OTLP_HTTP, ExporterSettings, TlsSettings
+from exporter.settings import OTLP_GRPC, OTLP_HTTP, ExporterSettings, RequestLimits, TlsSettings
 from extension.config import LoadedConfig, default_path, find, load
-from extension.settings import CaptureSettings, FlushSettings, Settings, SignalSettings
+from extension.settings import (
+    CaptureSettings,
+    FlushSettings,
+    Settings,
+    SignalSettings,
+    SpoolSettings,
+)
 
 HTTP = ExporterSettings(OTLP_HTTP, "http://localhost:4318/v1/traces")
 DEFAULT = Settings(exporter=HTTP)
@@ -64,6 +70,9 @@ resource:
 flush: {mode: end, hold_ms: 1, max_age_ms: 2, max_spans: 3, max_bytes: 4096}
 capture: {response: false, max_body_bytes: 9}
 signals: {platform_spans: false, metrics: true}
+limits: {max_request_bytes: 100000, max_request_spans: 5}
+spool: {max_bytes: 0, max_age_s: 6}
+fallback: stdout
 log_level: debug
 """
     for name in ("ca", "cert", "key"):
@@ -89,6 +98,9 @@ log_level: debug
             flush=FlushSettings("end", 1, 2, 3, 4096),
             capture=CaptureSettings(False, 9),
             signals=SignalSettings(False, True),
+            limits=RequestLimits(100_000, 5),
+            spool=SpoolSettings(0, 6),
+            fallback="stdout",
             log_level="debug",
         ),
         (),
@@ -102,7 +114,7 @@ log_level: debug
         (
             "zzz: 1",
             "f:1:1: zzz: unknown key; known: exporter, resource, flush, capture, "
-            "signals, log_level",
+            "signals, limits, spool, fallback, log_level",
         ),
         ("flush: [1]", "f:1:8: flush: must be a mapping, not a list"),
         ("- 1", "f:1:1: the file: must be a mapping, not a list"),

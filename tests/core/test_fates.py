@@ -10,8 +10,10 @@ import pytest
 from exporter.record import ChildSpan, Failure, Fate, Invocation, Report, Supplement, merged
 from exporter.xray import link
 from extension import fates
+from extension.backlog import Backlog
 from extension.initialization import Initialization
-from extension.ledger import Backlog, Ledger
+from extension.instant import Instant
+from extension.ledger import Ledger
 from extension.lifecycle import Lifecycle
 from extension.platform_events import (
     LogsDropped,
@@ -322,15 +324,18 @@ def test_a_supplement_joins_the_invocation_that_still_waits() -> None:
     assert isinstance(late, Supplement)
     ledger = Ledger()
     backlog = Backlog(ledger)
-    backlog.accept(record, 1.0)
-    backlog.accept(late, 2.0)
+    backlog.accept(record, Instant(1.0, 1.0))
+    backlog.accept(late, Instant(2.0, 2.0))
     assert backlog.lend(10, 1_000_000) == [merged(record, late)]
-    backlog.delivered()
-    backlog.accept(late, 3.0)
+    backlog.delivered(1)
+    backlog.accept(late, Instant(3.0, 3.0))
     assert backlog.lend(10, 1_000_000) == [late]
-    assert (ledger.accepted, ledger.exported, ledger.waiting) == (1, 1, 0)
-    backlog.returned(uncertain=True)
-    assert (ledger.uncertain, ledger.waiting, len(backlog)) == (0, 0, 1)
+    backlog.returned(uncertain=1)
+    assert len(backlog) == 1
+    assert ledger.line() == (
+        "accepted 1 = exported 1 + waiting 0 + dropped 0; body bytes: "
+        "accepted 4 = exported 4 + waiting 0 + dropped 0"
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,100 +1,52 @@
-"""The ledger's law and the backlog's bounds."""
-
-from dataclasses import replace
+"""The ledger's law, for invocations and for bytes, and its one line."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.record import Environment, Fate, Invocation, Payload
-from extension.ledger import MAX_WAITING, MAX_WAITING_BYTES, Backlog, Ledger, weight_bytes
+from extension.ledger import EXPORTED, PRINTED, SPOOLED, WAITING, Account, Amount, Ledger
 
-ONE = Invocation(
-    ordinal=1,
-    request_id="r",
-    invoked_function_arn="arn",
-    environment=Environment("f", "1"),
-    trace_id=bytes(16),
-    span_id=bytes(8),
-    start_unix_ns=0,
-    end_unix_ns=0,
-    fate=Fate.RETURNED,
-    deadline_unix_ms=0,
-)
-BIG = replace(ONE, result=Payload(bytes(1_000_000), 1_000_000, False, "json"))
+AMOUNTS = st.builds(Amount, st.integers(0, 9), st.integers(0, 9))
+PLACES = st.sampled_from([WAITING, SPOOLED, EXPORTED, PRINTED])
 
 
-def numbered(count: int) -> list[Invocation]:
-    return [replace(ONE, ordinal=index) for index in range(count)]
+@given(st.lists(st.tuples(st.sampled_from("erdm"), AMOUNTS, PLACES, PLACES), max_size=60))
+def test_the_law_holds_after_any_story(steps: list[tuple[str, Amount, str, str]]) -> None:
+    """accepted + recovered = exported + printed + spooled + waiting + dropped, at every step."""
+    ledger = Ledger()
+    for kind, amount, source, target in steps:
+        if kind == "e":
+            ledger.enter(amount)
+        elif kind == "r":
+            ledger.recover(amount)
+        elif kind == "d":
+            ledger.drop(amount, source, "reason")
+        else:
+            ledger.move(amount, source, target)
+        assert ledger.balanced, (steps, ledger)
 
 
-def test_delivered_and_returned_keep_order() -> None:
-    """What comes back from a failed export goes first again, in its own order."""
-    backlog = Backlog(Ledger())
-    for invocation in numbered(4):
-        backlog.accept(invocation, 0.0)
-    assert [one.ordinal for one in backlog.lend(2, 10_000_000)] == [0, 1]
-    backlog.returned(uncertain=True)
-    assert [one.ordinal for one in backlog.lend(3, 10_000_000)] == [0, 1, 2]
-    backlog.delivered()
-    assert backlog.ledger == Ledger(accepted=4, exported=3, waiting=1, uncertain=2)
+def test_the_plain_line_is_short() -> None:
+    """What is zero and rare is left out."""
+    ledger = Ledger(Account(accepted=4, exported=4))
+    assert ledger.line() == "accepted 4 = exported 4 + waiting 0 + dropped 0"
 
 
-def test_a_batch_is_bounded_by_bytes_but_never_empty() -> None:
-    """One invocation over the limit still leaves, alone."""
-    backlog = Backlog(Ledger())
-    backlog.accept(BIG, 0.0)
-    backlog.accept(ONE, 0.0)
-    assert backlog.lend(10, 500_000) == [BIG]
-    assert backlog.ledger.waiting == 2
-
-
-def test_a_partial_refusal_is_counted_by_reason() -> None:
-    """Of five lent, two refused are dropped under their reason and three have arrived."""
-    backlog = Backlog(Ledger())
-    for invocation in numbered(5):
-        backlog.accept(invocation, 0.0)
-    backlog.lend(10, 10_000_000)
-    backlog.refused([("rejected_by_collector", 2)])
-    assert backlog.ledger == Ledger(accepted=5, exported=3, dropped={"rejected_by_collector": 2})
-    assert backlog.ledger.line() == (
-        "accepted 5 = exported 3 + waiting 0 + dropped 2 (rejected_by_collector 2)"
+def test_the_whole_line_says_it_all() -> None:
+    """Each place, each reason, both accounts."""
+    ledger = Ledger()
+    ledger.recover(Amount(2, 20))
+    ledger.enter(Amount(9, 90))
+    ledger.move(Amount(3, 30), WAITING, EXPORTED)
+    ledger.move(Amount(1, 10), WAITING, PRINTED)
+    ledger.move(Amount(1, 10), WAITING, SPOOLED)
+    ledger.drop(Amount(2, 10), WAITING, "queue_full")
+    ledger.drop(Amount(1, 10), SPOOLED, "spool_expired")
+    ledger.uncertain = 1
+    ledger.note("malformed", 2)
+    ledger.note("garbage", 0)
+    assert ledger.line() == (
+        "accepted 9 + recovered 2 = exported 3 + waiting 2 + printed 1 + spooled 2 + dropped 3 "
+        "(queue_full 2, spool_expired 1); uncertain 1; noted: malformed 2; body bytes: "
+        "accepted 90 + recovered 20 = exported 30 + waiting 30 + printed 10 + spooled 20 "
+        "+ dropped 20 (queue_full 10, spool_expired 10)"
     )
-
-
-def test_the_oldest_go_when_the_queue_is_full() -> None:
-    """Count and bytes are both bounded, and what is cut is counted."""
-    backlog = Backlog(Ledger())
-    for invocation in numbered(MAX_WAITING + 3):
-        backlog.accept(invocation, 0.0)
-    assert backlog.lend(1, 1)[0].ordinal == 3
-    assert backlog.ledger.dropped == {"queue_full": 3}
-    backlog = Backlog(Ledger())
-    fitting = MAX_WAITING_BYTES // weight_bytes(BIG)
-    for _ in range(fitting + 2):
-        backlog.accept(BIG, 0.0)
-    assert len(backlog) == fitting
-    assert backlog.waiting_bytes <= MAX_WAITING_BYTES
-
-
-@given(
-    st.lists(st.sampled_from(["accept", "lend", "delivered", "returned", "refused"]), max_size=80)
-)
-def test_the_law_holds_after_any_story(steps: list[str]) -> None:
-    """accepted = exported + waiting + dropped, after every single step."""
-    backlog = Backlog(Ledger())
-    lent = False
-    for step in steps:
-        if step == "accept":
-            backlog.accept(ONE, 0.0)
-        elif step == "lend" and not lent:
-            lent = bool(backlog.lend(3, 10_000))
-        elif lent and step == "delivered":
-            backlog.delivered()
-            lent = False
-        elif lent and step == "returned":
-            backlog.returned(uncertain=False)
-            lent = False
-        elif lent and step == "refused":
-            backlog.refused([("a", 1), ("b", 1)])
-            lent = False
-        assert backlog.ledger.balanced, (steps, backlog.ledger)

@@ -2,10 +2,12 @@
 
 import pytest
 
+from extension.breaker import FIRST_PAUSE_S, OPEN_AFTER
+from extension.instant import Instant
 from extension.schedule import (
     ASK_BEFORE_DEADLINE_S,
     FAREWELL_S,
-    RETRY_FIRST_S,
+    PROBE_S,
     START_GRACE_S,
     Decision,
     Schedule,
@@ -22,9 +24,14 @@ TIMEOUT_S = 10.0
 
 
 def schedule(mode: str, **settings: int) -> Schedule:
-    plan = Schedule()
+    plan = Schedule(lambda: 0.0)
     plan.configure(FlushSettings(mode=mode, **settings), TIMEOUT_S)
     return plan
+
+
+def done(plan: Schedule, *, arrived: bool, wall_s: float = 1_000.0, thawed: bool = False) -> None:
+    moment = Instant(100.0, wall_s)
+    plan.on_export_done(moment, answered=arrived, failed=not arrived, thawed=thawed)
 
 
 def invoke(
@@ -37,7 +44,8 @@ def invoke(
     writer_expected: bool = True,
     started: bool = True,
 ) -> None:
-    plan.on_invoke(now_s, wall_s, now_s + left_s, first=first, writer_expected=writer_expected)
+    now = Instant(now_s, wall_s)
+    plan.on_invoke(now, now_s + left_s, first=first, writer_expected=writer_expected)
     if started:
         plan.on_start()
 
@@ -45,7 +53,7 @@ def invoke(
 def decide(
     plan: Schedule, waiting: Waiting, now_s: float = 100.0, wall_s: float = 1_000.0
 ) -> Decision:
-    return plan.decide(now_s, wall_s, waiting, can_export=True)
+    return plan.decide(Instant(now_s, wall_s), waiting, can_export=True)
 
 
 @pytest.mark.parametrize("mode", ["next", "end", "auto"])
@@ -83,7 +91,7 @@ def test_next_asks_when_the_export_is_done() -> None:
     plan = schedule("next")
     invoke(plan)
     decide(plan, OLD)
-    plan.on_export_done(1_000.05, arrived=True)
+    done(plan, arrived=True, wall_s=1_000.05)
     assert decide(plan, NONE, now_s=100.05) == ASK
 
 
@@ -95,7 +103,7 @@ def test_end_waits_for_the_end_then_exports_then_asks() -> None:
     plan.on_end(failed=False)
     begun = decide(plan, FRESH, now_s=101.0)
     assert begun.export_for_s == pytest.approx(0.2)
-    plan.on_export_done(1_001.0, arrived=True)
+    done(plan, arrived=True, wall_s=1_001.0)
     assert decide(plan, NONE, now_s=101.05) == ASK
 
 
@@ -149,16 +157,88 @@ def test_a_failing_collector_is_left_alone_between_tries() -> None:
     plan = schedule("next")
     invoke(plan)
     decide(plan, OLD)
-    plan.on_export_done(1_000.0, arrived=False)
+    done(plan, arrived=False)
     assert decide(plan, OLD) == ASK
     invoke(plan, wall_s=1_000.5)
     assert decide(plan, OLD, wall_s=1_000.5) == ASK
-    invoke(plan, wall_s=1_000.0 + RETRY_FIRST_S)
-    assert decide(plan, OLD, wall_s=1_000.0 + RETRY_FIRST_S).export_for_s is not None
-    assert not plan.exporter_down
-    for _ in range(2):
-        plan.on_export_done(1_000.0, arrived=False)
+    invoke(plan, wall_s=1_000.0 + FIRST_PAUSE_S)
+    assert decide(plan, OLD, wall_s=1_000.0 + FIRST_PAUSE_S).export_for_s is not None
+
+
+def opened(mode: str = "next") -> Schedule:
+    """One whose breaker has opened at wall clock 1,000."""
+    plan = schedule(mode)
+    invoke(plan)
+    for _ in range(OPEN_AFTER):
+        done(plan, arrived=False)
+    decide(plan, NONE)
+    return plan
+
+
+@pytest.mark.parametrize("mode", ["next", "end", "auto"])
+def test_an_open_breaker_holds_nothing(mode: str) -> None:
+    """No end is awaited and no export waited for: /next is asked as if there were no exporter."""
+    plan = opened(mode)
     assert plan.exporter_down
+    invoke(plan, first=True, wall_s=1_000.5)
+    assert decide(plan, OLD, wall_s=1_000.5) == ASK
+
+
+def test_an_open_breaker_is_probed_beside_the_function() -> None:
+    """Once its pause is over: a short export, /next asked with it, later INVOKEs not held by it."""
+    plan = opened()
+    invoke(plan, wall_s=1_004.0)
+    begun = decide(plan, OLD, wall_s=1_004.0)
+    assert begun == Decision(export_for_s=PROBE_S, ask=True)
+    assert decide(plan, OLD, wall_s=1_004.0) == Decision(wake_at_s=100.0 + PROBE_S)
+    invoke(plan, now_s=100.5, wall_s=1_004.5)
+    assert decide(plan, OLD, now_s=100.5, wall_s=1_004.5) == ASK
+    over_s = 100.0 + PROBE_S
+    assert decide(plan, OLD, now_s=over_s, wall_s=1_005.0) == Decision(abort=True)
+    assert decide(plan, OLD, now_s=over_s, wall_s=1_005.0) == REST
+    done(plan, arrived=True)
+    assert not plan.exporter_down
+
+
+def test_a_thaw_is_not_the_collectors_fault() -> None:
+    """What failed since the environment was frozen counts for nothing, and is tried at once."""
+    plan = opened()
+    for _ in range(3):
+        invoke(plan, wall_s=1_004.0)
+        assert decide(plan, OLD, wall_s=1_004.0).export_for_s is not None
+        done(plan, arrived=False, wall_s=1_004.0, thawed=True)
+
+
+def test_what_is_spooled_is_due() -> None:
+    """It has waited long already."""
+    plan = schedule("next")
+    invoke(plan)
+    assert decide(plan, Waiting(0, 0, 0.0, has_spooled=True)).export_for_s == pytest.approx(0.2)
+
+
+def test_the_farewell_takes_its_time_from_the_window() -> None:
+    """What would be spooled and printed must be done by then; so much, and no more."""
+    plan = schedule("next")
+    plan.on_shutdown(200.0, 202.0)
+    until = 202.0 - 0.1 - FAREWELL_S
+    slow = Waiting(9, 9, 0.0, farewell_s=0.4)
+    begun = decide(plan, slow, now_s=200.0)
+    assert begun == Decision(export_for_s=pytest.approx(until - 0.4 - 200.0))
+    assert decide(plan, slow, now_s=until - 0.4) == Decision(abort=True, exit=True)
+    assert plan.leave_until_s == pytest.approx(202.0 - 0.1)
+
+
+def test_an_export_begun_before_shutdown_gets_no_more_than_its_time() -> None:
+    """Then it is ended, and what time is left is for another try."""
+    plan = opened()
+    invoke(plan, now_s=199.8, wall_s=1_004.0)
+    decide(plan, OLD, now_s=199.8, wall_s=1_004.0)
+    plan.on_shutdown(200.0, 202.0)
+    over_s = 199.8 + PROBE_S
+    assert decide(plan, OLD, now_s=200.0) == Decision(wake_at_s=pytest.approx(over_s))
+    assert decide(plan, OLD, now_s=over_s) == Decision(abort=True)
+    done(plan, arrived=False)
+    assert decide(plan, OLD, now_s=over_s).export_for_s is not None
 
 
 def test_a_thread_stuck_in_name_resolution_holds_nothing() -> None:
@@ -168,7 +248,7 @@ def test_a_thread_stuck_in_name_resolution_holds_nothing() -> None:
     decide(plan, OLD)
     decide(plan, OLD, now_s=100.3)
     invoke(plan, now_s=101.0, wall_s=1_001.0)
-    assert decide(plan, OLD, now_s=101.0, wall_s=1_001.0) == Decision(abort=True, ask=True)
+    assert decide(plan, OLD, now_s=101.0, wall_s=1_001.0) == ASK
 
 
 def test_shutdown_exports_everything_and_leaves() -> None:
@@ -178,9 +258,9 @@ def test_shutdown_exports_everything_and_leaves() -> None:
     until = 202.0 - 0.1 - FAREWELL_S
     assert decide(plan, FRESH, now_s=200.0) == Decision(export_for_s=pytest.approx(until - 200.0))
     assert decide(plan, FRESH, now_s=201.0) == Decision(wake_at_s=pytest.approx(until))
-    plan.on_export_done(1_100.0, arrived=True)
+    done(plan, arrived=True, wall_s=1_100.0)
     assert decide(plan, FRESH, now_s=201.0).export_for_s == pytest.approx(until - 201.0)
-    plan.on_export_done(1_100.0, arrived=True)
+    done(plan, arrived=True, wall_s=1_100.0)
     assert decide(plan, NONE, now_s=201.1) == Decision(exit=True)
 
 
@@ -197,9 +277,9 @@ def test_shutdown_tries_a_quick_failure_once_more() -> None:
     plan = schedule("next")
     plan.on_shutdown(200.0, 202.0)
     assert decide(plan, FRESH, now_s=200.0).export_for_s is not None
-    plan.on_export_done(1_100.0, arrived=False)
+    done(plan, arrived=False, wall_s=1_100.0)
     assert decide(plan, FRESH, now_s=200.01).export_for_s is not None
-    plan.on_export_done(1_100.0, arrived=False)
+    done(plan, arrived=False, wall_s=1_100.0)
     assert decide(plan, FRESH, now_s=200.02) == Decision(exit=True)
 
 
@@ -208,7 +288,7 @@ def test_shutdown_tries_a_quick_failure_once_more() -> None:
 )
 def test_nothing_is_exported_before_the_configuration_is_read(mode: str, then: Decision) -> None:
     """The first invocation may be over sooner: it is held, then the mode decides."""
-    plan = Schedule()
+    plan = Schedule(lambda: 0.0)
     invoke(plan, first=True)
     plan.on_end(failed=False)
     assert decide(plan, FRESH) == Decision(wake_at_s=pytest.approx(100.3))
@@ -218,7 +298,7 @@ def test_nothing_is_exported_before_the_configuration_is_read(mode: str, then: D
 
 def test_a_configuration_that_does_not_come_holds_no_longer_than_an_export() -> None:
     """A tenth of the time left, and /next is asked."""
-    plan = Schedule()
+    plan = Schedule(lambda: 0.0)
     invoke(plan, first=True)
     plan.on_end(failed=False)
     decide(plan, FRESH)
@@ -229,6 +309,6 @@ def test_without_an_exporter_nothing_is_held_or_exported() -> None:
     """A broken configuration captures and counts, and costs nothing."""
     plan = schedule("next")
     invoke(plan)
-    assert plan.decide(100.0, 1_000.0, OLD, can_export=False) == ASK
+    assert plan.decide(Instant(100.0, 1_000.0), OLD, can_export=False) == ASK
     plan.on_shutdown(200.0, 202.0)
-    assert plan.decide(200.0, 1_000.0, OLD, can_export=False) == Decision(exit=True)
+    assert plan.decide(Instant(200.0, 1_000.0), OLD, can_export=False) == Decision(exit=True)

@@ -15,11 +15,12 @@ from typing import Any
 import grpc
 import pytest
 import trustme
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from exporter.delivery import open_sender
-from exporter.outcome import Outcome, Sender, Verdict
+from exporter.outcome import FAULT, Outcome, Sender, Verdict
 from exporter.settings import OTLP_GRPC, OTLP_HTTP, ExporterSettings, TlsSettings
 from exporter.spans import SpanBuilder
 from sandbox.receiver import Receiver
@@ -119,6 +120,27 @@ def test_every_http_answer_has_its_verdict(answer: bytes, expected: Outcome) -> 
         with sender_to(endpoint) as sender:
             assert send(sender) == replace(expected, detail=f"{endpoint} {expected.detail}")
         assert collector.requests == 1
+
+
+@pytest.mark.parametrize("protocol", [OTLP_HTTP, OTLP_GRPC])
+def test_a_request_that_is_encoded_already_arrives_as_it_is(protocol: str) -> None:
+    """What a log has kept is sent by the same senders, and judged alike."""
+    request = encode_spans(SPANS)
+    with Receiver(grpc=True) as receiver:
+        http = protocol == OTLP_HTTP
+        endpoint = receiver.http_endpoint if http else receiver.grpc_endpoint
+        with sender_to(endpoint, protocol=protocol) as sender:
+            outcome = sender.send_request(request, 1, 10.0)
+        assert (outcome.verdict, outcome.item_count) == (Verdict.ACCEPTED, 1)
+        assert receiver.requests == [request]
+
+
+@pytest.mark.parametrize("protocol", [OTLP_HTTP, OTLP_GRPC])
+def test_what_cannot_be_encoded_is_a_fault_of_ours(protocol: str) -> None:
+    """Nothing is raised, and nothing is sent."""
+    with sender_to(f"http://127.0.0.1:{collectors.closed_port()}", protocol=protocol) as sender:
+        outcome = sender.send([object()], 1, 10.0)
+    assert (outcome.verdict, outcome.status) == (Verdict.REFUSED, FAULT)
 
 
 def test_http_headers_are_the_settings_and_nothing_elses(

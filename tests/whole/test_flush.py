@@ -173,8 +173,8 @@ def test_a_line_or_a_file_is_a_result(tmp_path: Path, handler: str) -> None:
 @pytest.mark.parametrize(
     ("config", "variable", "reason"),
     [
-        ("flush: {mod: end}", "x=", "no_exporter 2"),
-        ("", "OTEL_SDK_DISABLED=true", "disabled 2"),
+        ("flush: {mod: end}", "x=", "no_exporter"),
+        ("", "OTEL_SDK_DISABLED=true", "disabled"),
     ],
 )
 def test_a_broken_or_disabled_configuration_takes_nothing_down(
@@ -203,8 +203,9 @@ def test_a_broken_or_disabled_configuration_takes_nothing_down(
             answers = [env.invoke(b"[1]").payload for _ in range(2)]
         assert receiver.requests == []
     assert answers == [b"[1]"] * 2
-    assert lines[-1] == (
-        f"spanpipe: shutdown spindown: accepted 2 = exported 0 + waiting 0 + dropped 2 ({reason})"
+    # How many bodies came before the writer heard that they are not wanted is a matter of luck.
+    assert lines[-1].partition("; body bytes")[0] == (
+        f"spanpipe: shutdown spindown: accepted 2 = exported 0 + waiting 0 + dropped 2 ({reason} 2)"
     )
     if config:
         assert lines[0] == (

@@ -101,7 +101,8 @@ def test_run_sends_to_the_users_own_collector(app: Path) -> None:
         assert [span.name for span in receiver.spans() if span.kind == 2] == ["app"]
     assert done.stdout.splitlines() == [
         "1 invoked; what was received is the collector's to say",
-        "the extension says: shutdown spindown: accepted 1 = exported 1 + waiting 0 + dropped 0",
+        "the extension says: shutdown spindown: accepted 1 = exported 1 + waiting 0 + dropped 0"
+        "; body bytes: accepted 10 = exported 10 + waiting 0 + dropped 0",
     ]
 
 
@@ -112,7 +113,10 @@ def test_run_with_a_collector_that_is_gone_fails(app: Path) -> None:
     )
     assert done.returncode == 1
     assert "Connection refused; invocations kept for the next try: 1" in done.stderr
-    assert done.stdout.splitlines()[-1].endswith("exported 0 + waiting 0 + dropped 1 (shutdown 1)")
+    assert done.stdout.splitlines()[-1].endswith(
+        "accepted 1 = exported 0 + waiting 0 + spooled 1 + dropped 0"
+        "; body bytes: accepted 10 = exported 0 + waiting 0 + spooled 10 + dropped 0"
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -1,0 +1,207 @@
+"""A JSON object of OTLP made to fit: the longest texts are cut, the identity is never touched.
+
+Pure. It is for the rare span that is too long alone, so it takes the JSON apart again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from exporter import attributes as names
+from exporter.span_text import quoted
+
+MAX_NAME_BYTES = 1_024
+"""Of a span's name, in one that is too long; longer ones are no names."""
+KEPT_ATTRIBUTES = frozenset(
+    {
+        names.FAAS_INVOCATION_ID,
+        names.FATE,
+        names.ERROR_TYPE,
+        names.SERVICE_NAME,
+        names.FAAS_NAME,
+        names.RESULT_TRUNCATED,
+    }
+)
+"""Who and how, where they are one value: never left out, and cut to `MAX_NAME_BYTES` alone."""
+MARK_BYTES = 96
+"""For ``spanpipe.result.truncated: true`` where it was not there, escaped."""
+_BASE64_UNIT = 4
+_BINARY = {"key": names.RESULT_CONTENT_KIND, "value": {"stringValue": "binary"}}
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A text that may be cut: `holder`'s `key`, in the attribute `name` of `attributes`.
+
+    It is cut to a multiple of `unit` characters.
+    """
+
+    holder: dict[str, Any]
+    key: str
+    name: str
+    attributes: list[dict[str, Any]]
+    whole: str
+    unit: int = 1
+
+    @property
+    def is_body(self) -> bool:
+        """Whether it is a result's, whose cut is told."""
+        return self.name == names.RESULT_BODY
+
+
+def logged_bytes(text: str) -> int:
+    """How long `text`, a piece of JSON, may become in a log that wraps it into a JSON string.
+
+    As UTF-8, where a lone surrogate is a question mark. Go's encoder escapes three characters
+    that no other does.
+    """
+    size_bytes = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+    size_bytes += text.count('"') + text.count("\\")
+    return size_bytes + 5 * (text.count("<") + text.count(">") + text.count("&"))
+
+
+def fitted(text: str, room_bytes: int) -> str:
+    """The Span, Resource or scope `text`, in at most `room_bytes` of a log.
+
+    Its longest texts (attributes, those of events and links, the status) are cut to one length.
+    Where that is not enough, events, links and attributes are left out and counted as dropped:
+    the middle ones first, since the last event is the exception.
+    """
+    if logged_bytes(text) <= room_bytes:
+        return text
+    value: dict[str, Any] = json.loads(text)
+    if "name" in value:
+        value["name"] = _prefix(value["name"], MAX_NAME_BYTES)
+    value.pop("traceState", None)
+    texts = list(_texts(value))
+    for one in texts:
+        one.holder[one.key] = ""
+    left_bytes = _left_bytes(value, texts, room_bytes)
+    while left_bytes < 0 and _left_out(value):
+        there = {id(one.holder) for one in _texts(value)}
+        texts = [one for one in texts if id(one.holder) in there]
+        left_bytes = _left_bytes(value, texts, room_bytes)
+    # No more of a text will stay than the room has bytes, so no more is measured.
+    sizes = [_string_bytes(one.whole[:room_bytes]) for one in texts]
+    level_bytes = _level(sizes, max(0, left_bytes))
+    for one, size_bytes in zip(texts, sizes, strict=True):
+        _set(one, size_bytes, level_bytes)
+    return _dumped(value)
+
+
+def _left_bytes(value: dict[str, Any], texts: list[_Text], room_bytes: int) -> int:
+    marks_bytes = sum(MARK_BYTES for one in texts if one.is_body)
+    return room_bytes - marks_bytes - logged_bytes(_dumped(value))
+
+
+def _texts(value: dict[str, Any]) -> Iterator[_Text]:
+    for owner in (value, *value.get("events", ()), *value.get("links", ())):
+        attributes = owner.get("attributes", [])
+        is_binary = _BINARY in attributes
+        for attribute in attributes:
+            name = attribute.get("key", "")
+            for holder, key in _strings(attribute["value"]):
+                if _is_kept(attribute):
+                    holder[key] = _prefix(holder[key], MAX_NAME_BYTES)
+                else:
+                    base64 = key == "bytesValue" or (is_binary and name == names.RESULT_BODY)
+                    unit = _BASE64_UNIT if base64 else 1
+                    yield _Text(holder, key, name, attributes, holder[key], unit)
+    if "message" in value.get("status", {}):
+        yield _Text(value["status"], "message", "", [], value["status"]["message"])
+
+
+def _strings(value: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
+    """Where the texts and bytes of an AnyValue are, at any depth."""
+    for key, item in value.items():
+        if key in ("stringValue", "bytesValue"):
+            yield value, key
+        elif key == "arrayValue":
+            for one in item.get("values", ()):
+                yield from _strings(one)
+        elif key == "kvlistValue":
+            for one in item.get("values", ()):
+                yield from _strings(one["value"])
+
+
+def _is_kept(attribute: dict[str, Any]) -> bool:
+    value = attribute["value"] if attribute.get("key") in KEPT_ATTRIBUTES else {}
+    return "stringValue" in value or "boolValue" in value
+
+
+def _set(one: _Text, size_bytes: int, level_bytes: int) -> None:
+    if size_bytes <= level_bytes:
+        one.holder[one.key] = one.whole
+        return
+    cut = _prefix(one.whole, level_bytes)
+    one.holder[one.key] = cut[: len(cut) // one.unit * one.unit]
+    if one.is_body:
+        _mark(one.attributes)
+
+
+def _mark(attributes: list[dict[str, Any]]) -> None:
+    for attribute in attributes:
+        if attribute.get("key") == names.RESULT_TRUNCATED:
+            attribute["value"] = {"boolValue": True}
+            return
+    attributes.append({"key": names.RESULT_TRUNCATED, "value": {"boolValue": True}})
+
+
+def _level(sizes: list[int], room_bytes: int) -> int:
+    """The length that all longer ones are cut to, so that they take `room_bytes` together."""
+    for index, size in enumerate(sorted(sizes)):
+        share = room_bytes // (len(sizes) - index)
+        if size > share:
+            return share
+        room_bytes -= size
+    return max(sizes, default=0)
+
+
+def _prefix(text: str, room_bytes: int) -> str:
+    """As much of `text` as takes `room_bytes` in a JSON string; whole characters."""
+    text = text[:room_bytes]
+    low, high = 0, len(text)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if _string_bytes(text[:middle]) <= room_bytes:
+            low = middle
+        else:
+            high = middle - 1
+    return text[:low]
+
+
+def _string_bytes(text: str) -> int:
+    """What `text` adds to a JSON string in a log."""
+    return logged_bytes(quoted(text)) - logged_bytes('""')
+
+
+def _left_out(value: dict[str, Any]) -> bool:
+    """Leave out about half of the events, else of the links, else of the attributes."""
+    for key, dropped in (
+        ("events", "droppedEventsCount"),
+        ("links", "droppedLinksCount"),
+        ("attributes", "droppedAttributesCount"),
+    ):
+        items = value.get(key, [])
+        is_kept = _is_kept if key == "attributes" else _never
+        kept = [one for one in items if is_kept(one)]
+        others = [one for one in items if not is_kept(one)]
+        if not others:
+            continue
+        first = (len(others) - 1) // 2
+        last = max(len(others) - 1, first + 1)
+        value[dropped] = value.get(dropped, 0) + last - first
+        value[key] = kept + others[:first] + others[last:]
+        return True
+    return False
+
+
+def _never(item: dict[str, Any]) -> bool:
+    return False
+
+
+def _dumped(value: dict[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

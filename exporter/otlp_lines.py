@@ -1,0 +1,159 @@
+"""Spans as lines of OTLP JSON for a log: packed, and each short enough to stay whole there.
+
+A log's record is cut at 256 KiB, and what is cut is lost: so a span that is longer alone is
+cut here, where its identity is known (`exporter.fitting`). Lambda's JSON log format wraps a line
+into a JSON string, which escapes quotation marks and backslashes: each counts as two bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from opentelemetry.sdk.trace import ReadableSpan
+
+from exporter.fitting import fitted, logged_bytes
+from exporter.span_text import quoted, resource_text, scope_text, span_text
+
+MAX_LINE_BYTES = 262_143
+"""Below 256 KiB: CloudWatch Logs' quota for an event, and Lambda's for a line."""
+WRAPPER_BYTES = 512
+"""For what a log puts around a line: time, type, request ID."""
+MIN_LINE_BYTES = 32_768
+"""Enough for an identity whose names and IDs are all of the longest kind."""
+
+_OPEN = '{"resourceSpans":['
+_CLOSE = "]}\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One ExportTraceServiceRequest: UTF-8, its newline included.
+
+    `span_count` spans are in it, the next ones in the order given. `cut_bytes` is by how much
+    they are shorter than whole, as `logged_bytes` counts.
+    """
+
+    data: bytes
+    span_count: int
+    cut_bytes: int = 0
+
+
+def lines_of(spans: Sequence[ReadableSpan], max_line_bytes: int = MAX_LINE_BYTES) -> Iterator[Line]:
+    """`spans` in as few lines as their order allows, each made when it is asked for.
+
+    A line is at most `max_line_bytes` long, also when it is wrapped into a JSON string; at least
+    `MIN_LINE_BYTES`, else ValueError.
+    """
+    if max_line_bytes < MIN_LINE_BYTES:
+        raise ValueError(f"max_line_bytes is {max_line_bytes}, must be at least {MIN_LINE_BYTES}")
+    room_bytes = max_line_bytes - WRAPPER_BYTES
+    heads = _Heads(room_bytes)
+    draft = _Draft(heads)
+    for span in spans:
+        head = heads.of(span)
+        text = span_text(span)
+        size_bytes = logged_bytes(text)
+        cut_bytes = 0
+        alone_bytes = room_bytes - head.size_bytes
+        if size_bytes > alone_bytes:
+            whole_bytes = size_bytes
+            text = fitted(text, alone_bytes)
+            size_bytes = logged_bytes(text)
+            cut_bytes = whole_bytes - size_bytes
+        if draft.span_count and draft.size_with(head, size_bytes) > room_bytes:
+            yield draft.line()
+            draft = _Draft(heads)
+        draft.add(head, text, size_bytes, cut_bytes)
+    if draft.span_count:
+        yield draft.line()
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What stands around the spans of one resource and scope.
+
+    `size_bytes` is for both and for the request around them; `cut_bytes` as in `Line`.
+    """
+
+    resource: str
+    scope: str
+    size_bytes: int
+    cut_bytes: int
+
+
+class _Heads:
+    """Each resource and scope is encoded once: nearly all spans share them."""
+
+    def __init__(self, room_bytes: int) -> None:
+        self._room_bytes = room_bytes
+        # By identity, since a resource's hash encodes it; the spans keep both alive.
+        self._found: dict[tuple[int, int], _Head] = {}
+
+    def of(self, span: ReadableSpan) -> _Head:
+        resource, scope = span.resource, span.instrumentation_scope
+        key = (id(resource), id(scope))
+        head = self._found.get(key)
+        if head is None:
+            url = scope.schema_url if scope is not None else ""
+            head = self._found[key] = self._head(
+                (resource_text(resource), resource.schema_url), (scope_text(scope), url or "")
+            )
+        return head
+
+    def _head(self, resource: tuple[str, str], scope: tuple[str, str]) -> _Head:
+        whole = [resource[0], scope[0]]
+        cut = [fitted(text, self._room_bytes // 4) for text in whole]
+        resource_open = f'{{"resource":{cut[0]}{_schema_url(resource[1])},"scopeSpans":['
+        scope_open = f'{{"scope":{cut[1]}{_schema_url(scope[1])},"spans":['
+        around = f"{_OPEN}{resource_open}{scope_open}]}}]}}{_CLOSE}"
+        return _Head(
+            resource_open,
+            scope_open,
+            logged_bytes(around),
+            sum(map(logged_bytes, whole)) - sum(map(logged_bytes, cut)),
+        )
+
+
+def _schema_url(url: str) -> str:
+    return f',"schemaUrl":{quoted(url)}' if url else ""
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A line that is being filled; `size_bytes` is never below what it will have in the log."""
+
+    heads: _Heads
+    groups: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    span_count: int = 0
+    size_bytes: int = 0
+    cut_bytes: int = 0
+
+    def size_with(self, head: _Head, size_bytes: int) -> int:
+        """The size with one span more."""
+        known = head.scope in self.groups.get(head.resource, ())
+        return self.size_bytes + size_bytes + (1 if known else head.size_bytes)
+
+    def add(self, head: _Head, text: str, size_bytes: int, cut_bytes: int) -> None:
+        """Put in one span more, after those of its resource and scope."""
+        self.size_bytes = self.size_with(head, size_bytes)
+        scopes = self.groups.setdefault(head.resource, {})
+        if head.scope not in scopes:
+            cut_bytes += head.cut_bytes
+        scopes.setdefault(head.scope, []).append(text)
+        self.span_count += 1
+        self.cut_bytes += cut_bytes
+
+    def line(self) -> Line:
+        """The line as it is now."""
+        resources = ",".join(
+            f"{resource}{','.join(_scope_spans(scopes))}]}}"
+            for resource, scopes in self.groups.items()
+        )
+        text = f"{_OPEN}{resources}{_CLOSE}"
+        return Line(text.encode("utf-8", "replace"), self.span_count, self.cut_bytes)
+
+
+def _scope_spans(scopes: dict[str, list[str]]) -> Iterator[str]:
+    for scope, spans in scopes.items():
+        yield f"{scope}{','.join(spans)}]}}"

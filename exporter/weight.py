@@ -1,0 +1,105 @@
+"""What a record weighs, and what it is when it must weigh less; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from exporter.record import (
+    AttributeValue,
+    Failure,
+    Invocation,
+    Payload,
+    Record,
+)
+
+_RECORD_BYTES = 1_024
+_DETAIL_BYTES = 256
+"""What a record and each of its details take in memory beside their texts, roughly."""
+MAX_BARE_TEXT = 1_024
+"""Characters of each text of a failure that stay in a bare record."""
+
+
+def weight_bytes(record: Record) -> int:
+    """About what `record` takes in memory and, within a factor of two, on the wire."""
+    details, texts = len(record.children), 0
+    for child in record.children:
+        texts += len(child.name) + _attributes_bytes(child.attributes) + _text_of(child.failure)
+    if isinstance(record, Invocation):
+        details += len(record.events) + len(record.partials)
+        texts += sum(len(one.name) + _attributes_bytes(one.attributes) for one in record.events)
+        texts += sum(len(one.body) for one in payloads(record))
+        texts += _text_of(record.failure)
+        if record.exception is not record.failure:
+            texts += _text_of(record.exception)
+    return _RECORD_BYTES + details * _DETAIL_BYTES + texts
+
+
+def payloads(record: Record) -> list[Payload]:
+    """The captured bodies, the partial results' before the result's."""
+    if not isinstance(record, Invocation):
+        return []
+    found = [partial.payload for partial in record.partials]
+    return found if record.result is None else [*found, record.result]
+
+
+def body_bytes(record: Record) -> tuple[int, int]:
+    """(Bytes of the bodies that were to be captured, those of them that were cut before)."""
+    kept, cut = 0, 0
+    for payload in payloads(record):
+        kept += len(payload.body)
+        if payload.truncated and payload.size_bytes is not None:
+            cut += max(0, payload.size_bytes - len(payload.body))
+    return kept + cut, cut
+
+
+def bare(record: Invocation) -> Invocation:
+    """`record` without bodies, children, events and long texts: the last thing to go."""
+    return replace(
+        record,
+        result=None if record.result is None else without_body(record.result),
+        failure=_short(record.failure),
+        exception=_short(record.exception),
+        partials=(),
+        events=(),
+        children=(),
+    )
+
+
+def details_count(record: Record) -> int:
+    """How many details `bare` leaves out."""
+    if not isinstance(record, Invocation):
+        return 0
+    return len(record.children) + len(record.events) + len(record.partials)
+
+
+def without_body(payload: Payload) -> Payload:
+    """The same, its body cut to nothing."""
+    return replace(payload, body=b"", truncated=payload.truncated or bool(payload.body))
+
+
+def _short(failure: Failure | None) -> Failure | None:
+    if failure is None or len(failure.message) + len(failure.stack_trace) <= MAX_BARE_TEXT:
+        return failure
+    return replace(
+        failure,
+        message=failure.message[:MAX_BARE_TEXT],
+        # The end of a stack trace says what was raised.
+        stack_trace=failure.stack_trace[-MAX_BARE_TEXT:],
+    )
+
+
+def _text_of(failure: Failure | None) -> int:
+    return 0 if failure is None else len(failure.message) + len(failure.stack_trace)
+
+
+def _attributes_bytes(attributes: Mapping[str, AttributeValue]) -> int:
+    return sum(len(name) + _value_bytes(value) for name, value in attributes.items())
+
+
+def _value_bytes(value: AttributeValue) -> int:
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, Iterable):
+        return sum(len(one) for one in value)
+    return 8

@@ -1,0 +1,319 @@
+"""Finished records that have not been delivered: oldest first, bounded, lent to one export.
+
+What memory has no room for goes to the spool whole; where that has none either, details go
+first and invocations last. Whatever enters or leaves is told to the ledger here.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from exporter.record import Invocation, Record, Supplement, merged
+from exporter.weight import bare, body_bytes, details_count, weight_bytes
+from extension.instant import Instant
+from extension.ledger import EXPORTED, NOTHING, SPOOLED, WAITING, Amount, Ledger
+
+MAX_WAITING = 2_048
+MAX_WAITING_BYTES = 16 * 1024 * 1024
+"""What may wait in memory for a collector that does not answer."""
+KEPT_PART = 0.75
+"""Room is made for several at once: a file for each would be slow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One file of the spool, read back."""
+
+    name: str
+    amount: Amount
+    records: Sequence[Record]
+
+
+class Store(Protocol):
+    """Where records wait when memory has no room; `extension.spool`."""
+
+    def put(self, records: Sequence[Record], amount: Amount) -> bool:
+        """Keep `records`; False where that is not possible."""
+
+    def take(self) -> Stored | None:
+        """The oldest, which stays until it is removed; None where there is nothing."""
+
+    def remove(self, name: str) -> None:
+        """It is not needed any more."""
+
+
+class NoStore:
+    """No spool."""
+
+    def put(self, records: Sequence[Record], amount: Amount) -> bool:
+        """Never."""
+        return False
+
+    def take(self) -> Stored | None:
+        """Nothing."""
+        return None
+
+    def remove(self, name: str) -> None:
+        """Nothing to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    record: Record
+    weight_bytes: int
+    amount: Amount
+    accepted_at: Instant
+
+
+def amount_of(record: Record) -> Amount:
+    """What the ledger counts of it."""
+    kept, cut = body_bytes(record)
+    return Amount(int(isinstance(record, Invocation)), kept - cut)
+
+
+class Backlog:
+    """`ledger` is told of everything; `store` keeps what memory has no room for."""
+
+    def __init__(self, ledger: Ledger, store: Store | None = None) -> None:
+        self.ledger = ledger
+        self.store: Store = NoStore() if store is None else store
+        self._waiting: deque[_Entry] = deque()
+        self._waiting_bytes = 0
+        self._supplements = 0
+        self._lent: deque[_Entry] = deque()
+        self._lent_from: Stored | None = None
+        self._lent_settled = False
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Of the records that wait in memory; those being exported are not among them."""
+        return self._waiting_bytes
+
+    @property
+    def is_lent(self) -> bool:
+        """Whether anything is being exported."""
+        return bool(self._lent)
+
+    @property
+    def lent_count(self) -> int:
+        """Records that are being exported."""
+        return len(self._lent)
+
+    @property
+    def lent_amount(self) -> Amount:
+        """What is being exported."""
+        return sum((entry.amount for entry in self._lent), NOTHING)
+
+    def oldest_age_s(self, now: Instant) -> float:
+        """How long the oldest in memory has waited, 0.0 where none waits."""
+        return now.since(self._waiting[0].accepted_at) if self._waiting else 0.0
+
+    def accept(self, record: Record, now: Instant) -> None:
+        """A finished record enters; what belongs to an invocation that still waits joins it."""
+        if isinstance(record, Supplement) and self._join(record):
+            return
+        entry = _entry(record, now)
+        whole, cut = body_bytes(record)
+        self.ledger.enter(Amount(entry.amount.invocations, whole))
+        self.ledger.drop(Amount(body_bytes=cut), WAITING, "payload_cut")
+        self._append(entry)
+        self._enforce()
+
+    def lend(self, max_count: int, max_bytes: int) -> list[Record]:
+        """The oldest, for one export: at least one, within the bounds. They stay ours.
+
+        Where nothing waits in memory, what the spool has kept longest.
+        """
+        size = 0
+        while self._waiting and len(self._lent) < max_count:
+            entry = self._waiting[0]
+            if self._lent and size + entry.weight_bytes > max_bytes:
+                break
+            size += entry.weight_bytes
+            self._lent.append(self._pop())
+        self._lent_settled = False
+        if not self._lent:
+            self._lend_stored()
+        return [entry.record for entry in self._lent]
+
+    def delivered(self, count: int, *, uncertain: bool = False) -> None:
+        """The first `count` records of those lent have arrived; `uncertain`: perhaps twice."""
+        for _ in range(count):
+            amount = self._settle_one()
+            self.ledger.move(amount, self._lent_place, EXPORTED)
+            if uncertain:
+                self.ledger.uncertain += amount.invocations
+        self._settled()
+
+    def dropped(self, count: int, reason: str, most: int | None = None) -> None:
+        """The first `count` records of those lent are settled for good.
+
+        Given up for `reason`, `most` invocations of them if that is given; the others arrived.
+        """
+        for _ in range(count):
+            amount = self._settle_one()
+            if most is None or most > 0:
+                self.ledger.drop(amount, self._lent_place, reason)
+            else:
+                self.ledger.move(amount, self._lent_place, EXPORTED)
+            if most is not None:
+                most -= amount.invocations
+        self._settled()
+
+    def cut(self, body_bytes: int, details: int) -> None:
+        """So much of the first record lent was left out, to make it small enough to be sent."""
+        if body_bytes and self._lent:
+            entry = self._lent[0]
+            cut = Amount(body_bytes=min(body_bytes, entry.amount.body_bytes))
+            self.ledger.drop(cut, self._lent_place, "request_full")
+            left = Amount(entry.amount.invocations, entry.amount.body_bytes - cut.body_bytes)
+            self._lent[0] = replace(entry, amount=left)
+        self.ledger.note("details_dropped", details)
+
+    def returned(self, *, uncertain: int = 0) -> None:
+        """What is left of those lent waits again, first in line.
+
+        Of its first `uncertain` records nobody knows whether they have arrived.
+        """
+        for entry, _ in zip(self._lent, range(uncertain), strict=False):
+            self.ledger.uncertain += entry.amount.invocations
+        if self._lent_from is not None and not self._lent_settled:
+            # The file is there as it was.
+            self._lent.clear()
+            self._lent_from = None
+            return
+        while self._lent:
+            entry = self._lent.pop()
+            if self._lent_from is not None:
+                self.ledger.move(entry.amount, SPOOLED, WAITING)
+            self._append(entry, first=True)
+        self._settled()
+        self._enforce()
+
+    def take_all(self) -> list[tuple[Record, Amount]]:
+        """Empty it, at the end; the ledger still counts them as waiting."""
+        taken = [(entry.record, entry.amount) for entry in self._waiting]
+        self._waiting.clear()
+        self._waiting_bytes = self._supplements = 0
+        return taken
+
+    # The end of an export
+
+    @property
+    def _lent_place(self) -> str:
+        return WAITING if self._lent_from is None else SPOOLED
+
+    def _settle_one(self) -> Amount:
+        self._lent_settled = True
+        return self._lent.popleft().amount
+
+    def _settled(self) -> None:
+        if not self._lent and self._lent_from is not None:
+            self.store.remove(self._lent_from.name)
+            self._lent_from = None
+
+    def _lend_stored(self) -> None:
+        stored = self.store.take()
+        if stored is None:
+            return
+        self._lent_from = stored
+        long_ago = Instant(0.0, 0.0)
+        self._lent.extend(_entry(record, long_ago) for record in stored.records)
+
+    # Bounds
+
+    def _append(self, entry: _Entry, *, first: bool = False) -> None:
+        if first:
+            self._waiting.appendleft(entry)
+        else:
+            self._waiting.append(entry)
+        self._waiting_bytes += entry.weight_bytes
+        self._supplements += not isinstance(entry.record, Invocation)
+
+    def _pop(self) -> _Entry:
+        entry = self._waiting.popleft()
+        self._waiting_bytes -= entry.weight_bytes
+        self._supplements -= not isinstance(entry.record, Invocation)
+        return entry
+
+    def _join(self, late: Supplement) -> bool:
+        for index in range(len(self._waiting) - 1, -1, -1):
+            entry = self._waiting[index]
+            record = entry.record
+            if isinstance(record, Invocation) and record.span_id == late.span_id:
+                self._replace(index, replace(entry, record=merged(record, late)))
+                self._enforce()
+                return True
+        return False
+
+    def _replace(self, index: int, entry: _Entry) -> None:
+        weight = weight_bytes(entry.record)
+        self._waiting_bytes += weight - self._waiting[index].weight_bytes
+        self._waiting[index] = replace(entry, weight_bytes=weight)
+
+    @property
+    def _is_over(self) -> bool:
+        return len(self._waiting) > MAX_WAITING or (
+            self._waiting_bytes > MAX_WAITING_BYTES and len(self._waiting) > 1
+        )
+
+    def _enforce(self) -> None:
+        if not self._is_over:
+            return
+        self._spool_oldest()
+        if self._waiting_bytes > MAX_WAITING_BYTES:
+            self._strip_oldest()
+        while len(self._waiting) > MAX_WAITING:
+            self._drop_oldest()
+
+    def _spool_oldest(self) -> None:
+        chosen: list[_Entry] = []
+        while self._waiting and (
+            len(self._waiting) > MAX_WAITING * KEPT_PART
+            or self._waiting_bytes > MAX_WAITING_BYTES * KEPT_PART
+        ):
+            chosen.append(self._pop())
+        amount = sum((entry.amount for entry in chosen), NOTHING)
+        if self.store.put([entry.record for entry in chosen], amount):
+            self.ledger.move(amount, WAITING, SPOOLED)
+            return
+        for entry in reversed(chosen):
+            self._append(entry, first=True)
+
+    def _strip_oldest(self) -> None:
+        """Bodies and details go, oldest first, until the rest fits."""
+        for index, entry in enumerate(self._waiting):
+            if self._waiting_bytes <= MAX_WAITING_BYTES * KEPT_PART:
+                break
+            record = entry.record
+            if not isinstance(record, Invocation):
+                continue
+            self.ledger.drop(Amount(body_bytes=entry.amount.body_bytes), WAITING, "memory_full")
+            self.ledger.note("details_dropped", details_count(record))
+            left = replace(entry, record=bare(record), amount=Amount(1))
+            self._replace(index, left)
+
+    def _drop_oldest(self) -> None:
+        """What the platform told late goes before any invocation does."""
+        if self._supplements:
+            index = next(
+                index
+                for index, entry in enumerate(self._waiting)
+                if not isinstance(entry.record, Invocation)
+            )
+            self._waiting.rotate(-index)
+            self._pop()
+            self._waiting.rotate(index)
+            self.ledger.note("supplement_queue_full")
+            return
+        self.ledger.drop(self._pop().amount, WAITING, "queue_full")
+
+
+def _entry(record: Record, now: Instant) -> _Entry:
+    return _Entry(record, weight_bytes(record), amount_of(record), now)

@@ -1,0 +1,173 @@
+"""Everything that becomes of finished records: accepted, exported, spooled, printed, dropped.
+
+The backlog owns them until they are settled, the worker borrows, the ledger counts; this puts
+them together and says the last word at SHUTDOWN.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from functools import partial
+
+from exporter.record import Invocation, Record
+from extension.backlog import Backlog
+from extension.fallback import Printer
+from extension.instant import Instant
+from extension.ledger import NOTHING, PRINTED, SPOOLED, WAITING, Amount, Ledger
+from extension.log import Log
+from extension.outcomes import Settled, settle
+from extension.pipeline import Exported, Pipeline, Result
+from extension.schedule import Waiting
+from extension.settings import FALLBACK_STDOUT, FlushSettings, Settings
+from extension.spool import Spool
+from extension.worker import Worker
+
+PROBE_COUNT = 1
+"""Records in a request that tries whether the collector is back."""
+FILE_COUNT = 256
+"""Records in one file of the spool."""
+SPOOL_S_PER_RECORD = 0.000_1
+SPOOL_S_PER_BYTE = 1 / 100e6
+PRINT_S_PER_RECORD = 0.000_5
+PRINT_S_PER_BYTE = 1 / 20e6
+"""What the farewell takes, reckoned for a slow machine."""
+SPINDOWN = "spindown"
+
+
+class Delivery:
+    """`directory` is the FIFOs'; `worker` runs `pipeline`'s tasks."""
+
+    def __init__(
+        self, directory: str, log: Log, pipeline: Pipeline, worker: Worker[Result]
+    ) -> None:
+        self.ledger = Ledger()
+        self._log = log
+        self._pipeline = pipeline
+        self._worker = worker
+        self._spool = Spool(directory, self._lost, log.warning, unix_ns=time.time_ns)
+        self._backlog = Backlog(self.ledger, self._spool)
+        self._settings: Settings | None = None
+        self._has_failure = False
+        self._last_lines: tuple[str, ...] = ()
+        self.can_export = True
+        self.no_export_reason = "no_exporter"
+        self.ledger.recover(self._spool.scan())
+
+    def configure(self, settings: Settings) -> None:
+        """The configuration has been read."""
+        self._settings = settings
+        self._spool.settings = settings.spool
+        if settings.exporter is None:
+            self.can_export = False
+            if not settings.enabled:
+                self.no_export_reason = "disabled"
+
+    def accept(self, records: Sequence[Record], now: Instant) -> None:
+        """Finished records enter."""
+        for record in records:
+            self._backlog.accept(record, now)
+            self._pipeline.measure(record)
+            if isinstance(record, Invocation) and record.failure is not None:
+                self._has_failure = True
+
+    def waiting(self, now: Instant) -> Waiting:
+        """What there is to export, for the schedule."""
+        count, size = len(self._backlog), self._backlog.waiting_bytes
+        farewell_s = count * SPOOL_S_PER_RECORD + size * SPOOL_S_PER_BYTE
+        if self._prints:
+            spooled = self._spool.amount
+            farewell_s += (count + spooled.invocations) * PRINT_S_PER_RECORD
+            farewell_s += (size + spooled.body_bytes) * PRINT_S_PER_BYTE
+        return Waiting(
+            count,
+            size,
+            self._backlog.oldest_age_s(now),
+            self._has_failure,
+            has_spooled=not self._spool.is_empty,
+            farewell_s=farewell_s,
+        )
+
+    @property
+    def is_exporting(self) -> bool:
+        """Whether an export is on its way."""
+        return self._backlog.is_lent
+
+    def begin_export(
+        self, flush: FlushSettings, now_s: float, until_s: float, *, probe: bool
+    ) -> None:
+        """Lend a batch to the worker."""
+        max_count = PROBE_COUNT if probe else flush.max_spans
+        batch = self._backlog.lend(max_count, flush.max_bytes)
+        self._has_failure = False
+        self._worker.submit(partial(self._pipeline.export, batch, now_s, until_s))
+
+    def on_exported(self, exported: Exported) -> Settled:
+        """An export has come back. The same trouble twice in a row is told once."""
+        settled = settle(exported, self._backlog)
+        if settled.lines and settled.lines != self._last_lines:
+            for line in settled.lines:
+                self._log.warning(line)
+        self._last_lines = settled.lines
+        return settled
+
+    def leave(self, reason: str, until_s: float) -> str:
+        """The end, for SHUTDOWN's `reason`, by `until_s` (monotonic); the ledger's line.
+
+        What was being exported may have arrived. What is left is spooled, printed where that
+        is asked for, or dropped. Nobody comes for the spool after a spindown.
+        """
+        if self._backlog.is_lent:
+            self._backlog.returned(uncertain=self._backlog.lent_count)
+        left = self._backlog.take_all()
+        if not self.can_export:
+            for _, amount in left:
+                self.ledger.drop(amount, WAITING, self.no_export_reason)
+            return self.ledger.line()
+        last = reason == SPINDOWN
+        for start in range(0, len(left), FILE_COUNT):
+            chunk = left[start : start + FILE_COUNT]
+            records = [record for record, _ in chunk]
+            amount = sum((one for _, one in chunk), NOTHING)
+            if self._spool.put(records, amount):
+                self.ledger.move(amount, WAITING, SPOOLED)
+            elif self._prints and self._print(records, until_s):
+                self.ledger.move(amount, WAITING, PRINTED)
+            else:
+                self.ledger.drop(amount, WAITING, "shutdown")
+        if self._prints:
+            self._print_spooled(until_s, last=last)
+        return self.ledger.line()
+
+    @property
+    def _prints(self) -> bool:
+        return self._settings is not None and self._settings.fallback == FALLBACK_STDOUT
+
+    def _print_spooled(self, until_s: float, *, last: bool) -> None:
+        """All that lies in the spool; where it may still be delivered from there it stays."""
+        for stored in self._spool.unprinted():
+            if not self._print(stored.records, until_s):
+                return
+            if last:
+                self.ledger.move(stored.amount, SPOOLED, PRINTED)
+                self._spool.remove(stored.name)
+            else:
+                self.ledger.note("printed", stored.amount.invocations)
+                self._spool.mark_printed(stored.name)
+
+    def _print(self, records: Sequence[Record], until_s: float) -> bool:
+        builder = self._pipeline.builder
+        if builder is None:
+            return False
+        from exporter.otlp_lines import lines_of
+
+        printer = Printer(sys.stdout.fileno(), until_s)
+        for line in lines_of(builder.spans(records)):
+            if not printer.line(line.data):
+                return False
+            self.ledger.note("printed_cut_bytes", line.cut_bytes)
+        return True
+
+    def _lost(self, amount: Amount, reason: str) -> None:
+        self.ledger.drop(amount, SPOOLED, reason)

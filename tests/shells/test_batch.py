@@ -1,0 +1,238 @@
+"""Records to requests within the limits, sent to real collectors that have limits of their own."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from exporter.batch import BatchExport, Sent
+from exporter.delivery import open_sender
+from exporter.outcome import FAULT, Outcome, Verdict
+from exporter.record import ChildSpan, Invocation, Payload, Record, Supplement
+from exporter.settings import OTLP_GRPC, OTLP_HTTP, ExporterSettings, RequestLimits
+from exporter.spans import SpanBuilder
+from sandbox.receiver import Receiver
+from tests import collectors
+from tests.core.test_backlog import ONE
+
+LONG_S = 10.0
+
+
+def invocation(index: int, body_bytes: int = 0, children: int = 0) -> Invocation:
+    return replace(
+        ONE,
+        request_id=f"r-{index}",
+        span_id=(1_000_000 + index).to_bytes(8, "big"),
+        result=Payload(b"x" * body_bytes, body_bytes, False, "text"),
+        children=tuple(
+            ChildSpan((index << 20 | number).to_bytes(8, "big"), None, f"child {number}", 1, 2)
+            for number in range(1, children + 1)
+        ),
+    )
+
+
+def send(
+    endpoint: str, records: list[Record], limits: RequestLimits, protocol: str = OTLP_HTTP
+) -> list[Sent]:
+    """What became of `records`, without what differs from run to run."""
+    sender = open_sender(ExporterSettings(protocol, endpoint, compression="none"))
+    try:
+        batch = BatchExport(sender, SpanBuilder(), limits)
+        return [
+            replace(one, outcome=one.outcome and replace(one.outcome, detail="", duration_s=0.0))
+            for one in batch.send(records, time.monotonic() + LONG_S)
+        ]
+    finally:
+        sender.close()
+
+
+def accepted(count: int, spans: int, **values: int) -> Sent:
+    return Sent(count, Outcome(Verdict.ACCEPTED, spans, "", status="200"), **values)
+
+
+def names(request: ExportTraceServiceRequest) -> list[str]:
+    """Request ID of an invocation's span, name of another."""
+    told = []
+    for span in (s for r in request.resource_spans for c in r.scope_spans for s in c.spans):
+        ids = [one.value.string_value for one in span.attributes if "invocation_id" in one.key]
+        told.append(ids[0] if ids else span.name)
+    return told
+
+
+def test_small_records_share_one_request() -> None:
+    """Far below the limits nothing is split."""
+    with Receiver() as receiver:
+        records: list[Record] = [invocation(index) for index in range(3)]
+        assert send(receiver.http_endpoint, records, RequestLimits()) == [accepted(3, 3)]
+        assert [names(one) for one in receiver.requests] == [["r-0", "r-1", "r-2"]]
+
+
+def test_requests_are_split_by_bytes_and_by_spans() -> None:
+    """Whole records as long as they fit, and each request is within the limit."""
+    with Receiver() as receiver:
+        heavy: list[Record] = [invocation(index, body_bytes=40_000) for index in range(5)]
+        sent = send(receiver.http_endpoint, heavy, RequestLimits(max_bytes=100_000))
+        assert sent == [accepted(2, 2), accepted(2, 2), accepted(1, 1)]
+        assert max(one.ByteSize() for one in receiver.requests) <= 100_000
+        many: list[Record] = [invocation(index, children=2) for index in range(4)]
+        sent = send(receiver.http_endpoint, many, RequestLimits(max_spans=7))
+        assert sent == [accepted(2, 6), accepted(2, 6)]
+
+
+def test_one_record_that_is_too_large_goes_in_several_requests() -> None:
+    """Its invocation span first, and all its children."""
+    with Receiver() as receiver:
+        sent = send(
+            receiver.http_endpoint,
+            [invocation(1, children=2_500), invocation(2)],
+            RequestLimits(max_spans=1_000),
+        )
+        assert sent == [accepted(1, 1_000), accepted(1, 1)]
+        told = [names(one) for one in receiver.requests]
+        assert [len(one) for one in told] == [1_000, 1_000, 501, 1]
+        assert told[0][0] == "r-1"
+        assert sorted(itertools.chain(*told[:3])) == sorted(
+            ["r-1", *(f"child {number}" for number in range(1, 2_501))]
+        )
+
+
+def test_a_body_over_the_limit_is_cut_and_said_to_be() -> None:
+    """The invocation span always leaves; what was cut is told in bytes."""
+    with Receiver() as receiver:
+        limits = RequestLimits(max_bytes=65_536)
+        sent = send(receiver.http_endpoint, [invocation(1, body_bytes=6_000_000)], limits)
+        assert sent == [accepted(1, 1, cut_body_bytes=6_000_000 - 65_536 // 4)]
+        (span,) = receiver.spans()
+        values = {one.key: one.value for one in span.attributes}
+        assert values["spanpipe.result.truncated"].bool_value
+        assert values["spanpipe.result.size_bytes"].int_value == 6_000_000
+
+
+def limited(max_bytes: int) -> collectors.Collector:
+    """Answers 413 to a body over `max_bytes`, else 200."""
+
+    def behave(connection: socket.socket, stopped: threading.Event) -> None:
+        head = made.heads[-1].lower()
+        length = int(head.partition("content-length:")[2].split()[0])
+        answer = collectors.http_answer("413 Content Too Large")
+        connection.sendall(answer if length > max_bytes else collectors.OK)
+
+    made = collectors.Collector(behave)
+    return made
+
+
+def test_a_collector_that_takes_less_is_sent_less() -> None:
+    """413 halves the request until it fits; nothing is lost."""
+    with limited(70_000) as collector:
+        endpoint = f"http://127.0.0.1:{collector.port}/v1/traces"
+        records: list[Record] = [invocation(index, body_bytes=30_000) for index in range(8)]
+        sent = send(endpoint, records, RequestLimits())
+        assert sum(one.count for one in sent) == 8
+        assert {one.outcome.verdict for one in sent if one.outcome} == {Verdict.ACCEPTED}
+        assert {one.cut_body_bytes for one in sent} == {0}
+
+
+def test_a_record_that_is_too_large_for_it_loses_its_details_last_of_all_itself() -> None:
+    """Children apart, then the body; the bare invocation span arrives."""
+    with limited(20_000) as collector:
+        endpoint = f"http://127.0.0.1:{collector.port}/v1/traces"
+        sent = send(endpoint, [invocation(1, body_bytes=60_000, children=90)], RequestLimits())
+        assert [(one.count, one.cut_body_bytes, one.lost_details) for one in sent] == [
+            (1, 60_000, 0)
+        ]
+        assert sent[0].outcome is not None
+        assert sent[0].outcome.verdict is Verdict.ACCEPTED
+
+
+def test_what_nothing_makes_small_enough_is_refused() -> None:
+    """A collector that takes nothing is no reason to try for ever."""
+    with limited(10) as collector:
+        endpoint = f"http://127.0.0.1:{collector.port}/v1/traces"
+        sent = send(endpoint, [invocation(1, 60_000, 3), invocation(2)], RequestLimits())
+        assert [one.outcome and one.outcome.verdict for one in sent] == [Verdict.REFUSED] * 2
+        assert collector.requests < 20
+
+
+def after(count: int, answer: bytes) -> collectors.Collector:
+    """200 for the first `count` requests, then `answer`."""
+
+    def behave(connection: socket.socket, stopped: threading.Event) -> None:
+        connection.sendall(collectors.OK if made.requests <= count else answer)
+
+    made = collectors.Collector(behave)
+    return made
+
+
+def test_it_stops_at_the_first_request_that_is_to_be_tried_again() -> None:
+    """What was begun before it has arrived; what comes after was not begun."""
+    busy = collectors.http_answer("503 Busy", b"", "Retry-After: 3")
+    with after(1, busy) as collector:
+        endpoint = f"http://127.0.0.1:{collector.port}/v1/traces"
+        records: list[Record] = [invocation(index, body_bytes=40_000) for index in range(6)]
+        sent = send(endpoint, records, RequestLimits(max_bytes=100_000))
+        again = Outcome(Verdict.RETRYABLE, 2, "", status="503", retry_after_s=3.0)
+        assert sent == [accepted(2, 2), Sent(2, again)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (
+            collectors.http_answer("503 Busy"),
+            Sent(1, Outcome(Verdict.RETRYABLE, 5, "", status="503"), arrived_in_part=True),
+        ),
+        (collectors.http_answer("400 Bad"), accepted(1, 5, lost_details=6)),
+    ],
+    ids=["again", "refused"],
+)
+def test_a_record_that_arrived_in_part(answer: bytes, expected: Sent) -> None:
+    """To be tried again, the whole of it is; refused, its invocation span has arrived."""
+    with after(1, answer) as collector:
+        endpoint = f"http://127.0.0.1:{collector.port}/v1/traces"
+        sent = send(endpoint, [invocation(1, children=10)], RequestLimits(max_spans=5))
+        assert sent == [expected]
+
+
+def test_grpc_says_too_large_in_its_own_words() -> None:
+    """RESOURCE_EXHAUSTED for the size is split as well; for anything else it is tried again."""
+    with Receiver(grpc=True, max_grpc_bytes=4_194_304) as receiver:
+        records: list[Record] = [invocation(index, body_bytes=1_000_000) for index in range(8)]
+        sent = send(
+            receiver.grpc_endpoint, records, RequestLimits(max_bytes=64 * 1024 * 1024), OTLP_GRPC
+        )
+        assert sum(one.count for one in sent) == 8
+        assert {one.outcome.verdict for one in sent if one.outcome} == {Verdict.ACCEPTED}
+        assert len(receiver.requests) > 1
+
+
+def test_one_bad_record_does_not_stand_in_the_way() -> None:
+    """What cannot be converted is told of as a fault of ours, and the others leave."""
+    bad = replace(invocation(2), trace_id=None)  # type: ignore[arg-type]
+    with Receiver() as receiver:
+        sent = send(receiver.http_endpoint, [invocation(1), bad, invocation(3)], RequestLimits())
+        fault = Outcome(Verdict.REFUSED, 1, "", status=FAULT)
+        assert sent == [accepted(1, 1), Sent(1, fault), accepted(1, 1)]
+
+
+def test_what_gives_no_span_sends_no_request() -> None:
+    """A late word of the platform's that nobody wants as a span."""
+    late = Supplement(bytes(16), bytes(8), ONE.environment, 1, produced_bytes=3)
+    nothing = Outcome(Verdict.ACCEPTED, 0, "")
+    with Receiver() as receiver:
+        assert send(receiver.http_endpoint, [late], RequestLimits()) == [Sent(1, nothing)]
+        assert receiver.requests == []
+
+
+def test_without_time_nothing_is_begun() -> None:
+    """The deadline is over: no request, and no word of any record but the first."""
+    with Receiver() as receiver:
+        sender = open_sender(ExporterSettings(OTLP_HTTP, receiver.http_endpoint))
+        batch = BatchExport(sender, SpanBuilder(), RequestLimits())
+        assert list(batch.send([ONE, ONE], time.monotonic())) == [Sent(2, None)]
+        assert receiver.requests == []
