@@ -17,7 +17,7 @@ from typing import Any
 from chaos.handlers import TOLD
 from chaos.life import Life
 from chaos.plan import TIMEOUT_S
-from chaos.row import SLACK_S, new_plan, spread
+from chaos.row import new_plan, slack_s, spread
 
 MODES = ("next", "end", "auto")
 COLLECTORS = (
@@ -71,9 +71,9 @@ def run(names: Sequence[str], count: int, seed: int, folder: Path) -> dict[str, 
                 if not is_open and len(before) > count:
                     threading.Event().wait(PAUSE_S)
     failures = []
-    if before and max(before) > BOUNDS_S[mode] + SLACK_S:
+    if before and max(before) > BOUNDS_S[mode] + slack_s():
         failures.append(f"before: held for {max(before):.3f} s, bound {BOUNDS_S[mode]:.3f} s")
-    if after and max(after) > OPEN_BOUND_S + SLACK_S:
+    if after and max(after) > OPEN_BOUND_S + slack_s():
         failures.append(f"after: held for {max(after):.3f} s, bound {OPEN_BOUND_S:.3f} s")
     if after:
         paid_s = spread_p50(after) - spread_p50(alone_held)

@@ -163,7 +163,7 @@ def run(names: Sequence[str], count: int, seed: int, folder: Path) -> dict[str, 
         failures.append(f"grown by {grown_kb} KiB, bound {GROWTH_KB}")
     if status != 0 or len(ledgers) != 1 or not ledgers[0].adds_up:
         failures.append(f"status {status}, {[one.text for one in ledgers]}")
-    elif ledgers[0].left.get("accepted") != count:
+    elif ledgers[0].invocations.left.get("accepted") != count:
         failures.append(f"{count} invocations: {ledgers[0].text}")
     return {
         "name": names[0],

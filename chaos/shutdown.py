@@ -41,7 +41,7 @@ def run(names: Sequence[str], count: int, seed: int, folder: Path) -> dict[str, 
     failures += [f"does not add up: {one.text}" for one in ledgers if not one.adds_up][:3]
     if len(exits) != count or len(ledgers) != count:
         failures.append(f"{count} lives, {len(exits)} exits, {len(ledgers)} ledger lines")
-    accepted = sum(one.left.get("accepted", 0) for one in ledgers)
+    accepted = sum(one.invocations.left.get("accepted", 0) for one in ledgers)
     if accepted != count * INVOCATIONS:
         failures.append(f"accepted {accepted} of {count * INVOCATIONS} invocations")
     after_s = [one.after_s for one in exits]
