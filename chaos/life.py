@@ -23,11 +23,12 @@ SETTLE_S = TIMEOUT_S + 2.0
 class Measured:
     """One invocation. `answer` is status and payload, the request ID aside.
 
-    `held_s` is from the response to an idle environment; None where it never came to that.
+    `latency_s` is to the response, `held_s` from there to an idle environment; None where it
+    never came to that.
     """
 
     answer: str
-    latency_s: float
+    latency_s: float | None
     held_s: float | None
 
 
@@ -81,14 +82,16 @@ class Life:
             result = environment.invoke(json.dumps(plan.event(index)).encode())
         settled = environment.wait_settled(SETTLE_S)
         invocation = environment.invocations[result.ordinal - 1]
-        held_s = None
-        if invocation.idle_s is not None and invocation.responded_s is not None:
-            held_s = invocation.idle_s - invocation.responded_s
+        latency_s = held_s = None
+        if invocation.responded_s is not None:
+            latency_s = result.duration_s
+            if invocation.idle_s is not None:
+                held_s = invocation.idle_s - invocation.responded_s
         if self.ours:
             self._look(settled, environment.runtime_pid is not None)
         payload = result.payload.decode("utf-8", "replace")
         payload = payload.replace(result.request_id, "(request)")
-        return Measured(f"{result.status} {payload}", result.duration_s, held_s)
+        return Measured(f"{result.status} {payload}", latency_s, held_s)
 
     def end(self) -> list[ExtensionExit]:
         """SHUTDOWN; how every extension left that did not die before."""

@@ -9,7 +9,7 @@ HEADS = {
     "row": (
         f"{'fault':42} {'equal':5} {'n':>5}  {'added ms p50/p99/max':>22}  "
         f"{'held ms p50/p99/max':>24} {'bound':>5}  {'left ms':>7}  {'ledger':6} "
-        f"{'spans':>11} {'MB':>4}"
+        f"{'accepted':>8} {'arrived':>7} {'MB':>4}"
     ),
     "hold": (
         f"{'mode: collector':42} {'n':>5}  {'held ms before p50/p99/max':>28} {'bound':>5}  "
@@ -35,15 +35,13 @@ def line(experiment: str, value: dict[str, Any]) -> str:
 
 
 def _row(value: dict[str, Any]) -> str:
-    spans = f"{value['accepted']}/{value['invocations']}"
-    if value["arrived"] is not None:
-        spans = f"{value['arrived']}/{value['invocations']}"
-    left = value["before_deadline_ms"]
+    left, arrived = value["before_deadline_ms"], value["arrived"]
     return (
         f" {_yes(value['answers_equal']):5} {value['invocations']:5}  "
         f"{_spread(value['added_ms']):>22}  {_spread(value['held_ms']):>24} "
         f"{value['held_bound_ms']:5}  {'-' if left is None else left:>7}  "
-        f"{_yes(value['ledger_adds_up']):6} {spans:>11} {value['peak_mb']:4}"
+        f"{_yes(value['ledger_adds_up']):6} {value['accepted']:8} "
+        f"{'-' if arrived is None else arrived:>7} {value['peak_mb']:4}"
     )
 
 

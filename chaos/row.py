@@ -145,15 +145,17 @@ def _sweep(row: Row, plan: Plan) -> None:
 def figures(row: Row, plan: Plan) -> dict[str, Any]:
     """Everything that is printed, in ms, and the counts."""
     added = [
-        ours.latency_s - alone.latency_s for ours, alone in zip(row.ours, row.alone, strict=True)
+        ours.latency_s - alone.latency_s
+        for ours, alone in zip(row.ours, row.alone, strict=True)
+        if ours.latency_s is not None and alone.latency_s is not None
     ]
     held = [one.held_s for one in row.ours if one.held_s is not None]
     return {
         "name": row.name,
         "invocations": len(row.ours),
         "answers_equal": _answers_equal(row),
-        "latency_ms": spread([one.latency_s for one in row.ours]),
-        "latency_alone_ms": spread([one.latency_s for one in row.alone]),
+        "latency_ms": spread(_latencies(row.ours)),
+        "latency_alone_ms": spread(_latencies(row.alone)),
         "added_ms": spread(added),
         "held_ms": spread(held),
         "held_alone_ms": spread([one.held_s for one in row.alone if one.held_s is not None]),
@@ -184,6 +186,10 @@ def spread(seconds: Sequence[float]) -> list[float] | None:
     ]
 
 
+def _latencies(measured: Sequence[Measured]) -> list[float]:
+    return [one.latency_s for one in measured if one.latency_s is not None]
+
+
 def _answers_equal(row: Row) -> bool:
     return [one.answer for one in row.ours] == [one.answer for one in row.alone]
 
@@ -210,8 +216,7 @@ def _judge_answers(row: Row, plan: Plan) -> list[str]:
 
 def _judge_times(row: Row, plan: Plan) -> list[str]:
     failures = []
-    ours = [one.latency_s for one in row.ours]
-    alone = [one.latency_s for one in row.alone]
+    ours, alone = _latencies(row.ours), _latencies(row.alone)
     bound_s = max(alone) + WRITER_S + plan.latency_extra_s + slack_s()
     if max(ours) > bound_s:
         failures.append(f"an invocation took {max(ours):.3f} s, bound {bound_s:.3f} s")
