@@ -78,14 +78,19 @@ class BatchExport:
         What is not told of was not begun. A record that cannot be converted is told of as
         refused, with `FAULT`: it would fail again.
         """
-        for group in self._groups(records):
+        for group in self._groups(records, until_s):
             for sent in self._send_group(group, until_s):
                 yield sent
                 if not sent.goes_on:
                     return
 
-    def _groups(self, records: Sequence[Record]) -> Iterator[_Group]:
+    def _groups(self, records: Sequence[Record], until_s: float) -> Iterator[_Group]:
+        """What fits, by size and by time: half of what is left of it is for sending.
+
+        On a small processor the conversion of a whole batch may take longer than there is.
+        """
         limits = self._limits
+        half_s = _half_way(until_s)
         # Measuring means encoding: only where it may matter.
         exact = _SURELY * sum(map(weight_bytes, records)) > limits.max_bytes
         group = _Group()
@@ -103,9 +108,10 @@ class BatchExport:
                 group.size_bytes + size > limits.max_bytes
                 or group.span_count + len(spans) > limits.max_spans
             )
-            if group.records and full:
+            if group.records and (full or time.monotonic() >= half_s):
                 yield group
                 group = _Group()
+                half_s = _half_way(until_s)
             group.records.append(record)
             group.spans.append(spans)
             group.size_bytes += size
@@ -217,6 +223,11 @@ class BatchExport:
         learned = max(MIN_REQUEST_BYTES, refused_bytes // 2)
         if learned < self._limits.max_bytes:
             self._limits = replace(self._limits, max_bytes=learned)
+
+
+def _half_way(until_s: float) -> float:
+    now_s = time.monotonic()
+    return now_s + (until_s - now_s) / 2
 
 
 def _size_bytes(spans: Sequence[ReadableSpan]) -> int:

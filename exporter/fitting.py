@@ -1,14 +1,16 @@
-"""A JSON object of OTLP made to fit: the longest texts are cut, the identity is never touched.
+"""Spans made to fit into a line: the longest texts are cut, the identity is never touched.
 
-Pure. It is for the rare span that is too long alone, so it takes the JSON apart again.
+Pure. It is for the rare span that is too long alone, so it takes its JSON apart again.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from opentelemetry.sdk.trace import Event, ReadableSpan
 
 from exporter import attributes as names
 from exporter.span_text import quoted
@@ -58,21 +60,69 @@ def logged_bytes(text: str) -> int:
     As UTF-8, where a lone surrogate is a question mark. Go's encoder escapes three characters
     that no other does.
     """
-    size_bytes = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
-    size_bytes += text.count('"') + text.count("\\")
+    size_bytes = _utf_8_bytes(text) + text.count('"') + text.count("\\")
     return size_bytes + 5 * (text.count("<") + text.count(">") + text.count("&"))
 
 
-def fitted(text: str, room_bytes: int) -> str:
-    """The Span, Resource or scope `text`, in at most `room_bytes` of a log.
+def clipped(span: ReadableSpan, max_characters: int) -> ReadableSpan:
+    """`span` without what is beyond `max_characters` of its attributes' and events' texts.
+
+    To encode 6 MiB that cannot stay takes longer than an extension may have. `span` itself where
+    nothing is that long. What an SDK has counted as dropped before is not kept.
+    """
+    mappings = _mappings(span)
+    if not any(_is_long(one, max_characters) for mapping in mappings for one in mapping.values()):
+        return span
+    attributes, *of_events = (
+        {
+            key: one[:max_characters] if _is_long(one, max_characters) else one
+            for key, one in mapping.items()
+        }
+        for mapping in mappings
+    )
+    return ReadableSpan(
+        span.name,
+        span.get_span_context(),
+        parent=span.parent,
+        resource=span.resource,
+        attributes=attributes,
+        events=[
+            Event(event.name, own, event.timestamp)
+            for event, own in zip(span.events, of_events, strict=True)
+        ],
+        links=span.links,
+        kind=span.kind,
+        status=span.status,
+        start_time=span.start_time,
+        end_time=span.end_time,
+        instrumentation_scope=span.instrumentation_scope,
+    )
+
+
+def text_bytes(span: ReadableSpan) -> int:
+    """The UTF-8 bytes of `span`'s attributes' and events' texts, those in lists left aside."""
+    texts = (one for mapping in _mappings(span) for one in mapping.values() if isinstance(one, str))
+    return sum(map(_utf_8_bytes, texts))
+
+
+def _mappings(span: ReadableSpan) -> list[Mapping[str, Any]]:
+    return [span.attributes or {}, *(event.attributes or {} for event in span.events)]
+
+
+def _is_long(value: Any, max_characters: int) -> bool:
+    return isinstance(value, str) and len(value) > max_characters
+
+
+def fitted(text: str, room_bytes: int) -> tuple[str, int]:
+    """The Span, Resource or scope `text`, which is longer, in at most `room_bytes` of a log; and
+    how many bytes of its texts are gone.
 
     Its longest texts (attributes, those of events and links, the status) are cut to one length.
     Where that is not enough, events, links and attributes are left out and counted as dropped:
     the middle ones first, since the last event is the exception.
     """
-    if logged_bytes(text) <= room_bytes:
-        return text
     value: dict[str, Any] = json.loads(text)
+    whole_bytes = _all_text_bytes(value)
     if "name" in value:
         value["name"] = _prefix(value["name"], MAX_NAME_BYTES)
     value.pop("traceState", None)
@@ -89,7 +139,26 @@ def fitted(text: str, room_bytes: int) -> str:
     level_bytes = _level(sizes, max(0, left_bytes))
     for one, size_bytes in zip(texts, sizes, strict=True):
         _set(one, size_bytes, level_bytes)
-    return _dumped(value)
+    return _dumped(value), whole_bytes - _all_text_bytes(value)
+
+
+def _all_text_bytes(value: dict[str, Any]) -> int:
+    """The UTF-8 bytes of all texts in it that may be cut or left out."""
+    owners = (value, *value.get("events", ()), *value.get("links", ()))
+    return sum(
+        _utf_8_bytes(holder[key])
+        for owner in owners
+        for attribute in owner.get("attributes", ())
+        for holder, key in _strings(attribute["value"])
+    ) + sum(
+        _utf_8_bytes(text)
+        for text in (value.get("name"), value.get("status", {}).get("message"))
+        if text
+    )
+
+
+def _utf_8_bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 
 def _left_bytes(value: dict[str, Any], texts: list[_Text], room_bytes: int) -> int:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from opentelemetry.sdk.trace import ReadableSpan
 
-from exporter.fitting import fitted, logged_bytes
+from exporter.fitting import clipped, fitted, logged_bytes, text_bytes
 from exporter.span_text import quoted, resource_text, scope_text, span_text
 
 MAX_LINE_BYTES = 262_143
@@ -30,8 +30,8 @@ _CLOSE = "]}\n"
 class Line:
     """One ExportTraceServiceRequest: UTF-8, its newline included.
 
-    `span_count` spans are in it, the next ones in the order given. `cut_bytes` is by how much
-    they are shorter than whole, as `logged_bytes` counts.
+    `span_count` spans are in it, the next ones in the order given. `cut_bytes` of the texts in
+    them (attributes, events, links, status, name, resource) are not there any more.
     """
 
     data: bytes
@@ -49,24 +49,28 @@ def lines_of(spans: Sequence[ReadableSpan], max_line_bytes: int = MAX_LINE_BYTES
         raise ValueError(f"max_line_bytes is {max_line_bytes}, must be at least {MIN_LINE_BYTES}")
     room_bytes = max_line_bytes - WRAPPER_BYTES
     heads = _Heads(room_bytes)
-    draft = _Draft(heads)
+    draft = _Draft()
     for span in spans:
         head = heads.of(span)
-        text = span_text(span)
-        size_bytes = logged_bytes(text)
-        cut_bytes = 0
-        alone_bytes = room_bytes - head.size_bytes
-        if size_bytes > alone_bytes:
-            whole_bytes = size_bytes
-            text = fitted(text, alone_bytes)
-            size_bytes = logged_bytes(text)
-            cut_bytes = whole_bytes - size_bytes
+        short = clipped(span, room_bytes)
+        cut_bytes = 0 if short is span else text_bytes(span) - text_bytes(short)
+        text, size_bytes, more_bytes = _short(span_text(short), room_bytes - head.size_bytes)
+        cut_bytes += more_bytes
         if draft.span_count and draft.size_with(head, size_bytes) > room_bytes:
             yield draft.line()
-            draft = _Draft(heads)
+            draft = _Draft()
         draft.add(head, text, size_bytes, cut_bytes)
     if draft.span_count:
         yield draft.line()
+
+
+def _short(text: str, room_bytes: int) -> tuple[str, int, int]:
+    """`text` in the room that it has, its size there, and how many bytes are gone."""
+    size_bytes = logged_bytes(text)
+    if size_bytes <= room_bytes:
+        return text, size_bytes, 0
+    text, cut_bytes = fitted(text, room_bytes)
+    return text, logged_bytes(text), cut_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +106,14 @@ class _Heads:
         return head
 
     def _head(self, resource: tuple[str, str], scope: tuple[str, str]) -> _Head:
-        whole = [resource[0], scope[0]]
-        cut = [fitted(text, self._room_bytes // 4) for text in whole]
-        resource_open = f'{{"resource":{cut[0]}{_schema_url(resource[1])},"scopeSpans":['
-        scope_open = f'{{"scope":{cut[1]}{_schema_url(scope[1])},"spans":['
+        room_bytes = self._room_bytes // 4
+        resource_json, _, resource_cut_bytes = _short(resource[0], room_bytes)
+        scope_json, _, scope_cut_bytes = _short(scope[0], room_bytes)
+        resource_open = f'{{"resource":{resource_json}{_schema_url(resource[1])},"scopeSpans":['
+        scope_open = f'{{"scope":{scope_json}{_schema_url(scope[1])},"spans":['
         around = f"{_OPEN}{resource_open}{scope_open}]}}]}}{_CLOSE}"
-        return _Head(
-            resource_open,
-            scope_open,
-            logged_bytes(around),
-            sum(map(logged_bytes, whole)) - sum(map(logged_bytes, cut)),
-        )
+        cut_bytes = resource_cut_bytes + scope_cut_bytes
+        return _Head(resource_open, scope_open, logged_bytes(around), cut_bytes)
 
 
 def _schema_url(url: str) -> str:
@@ -123,7 +124,6 @@ def _schema_url(url: str) -> str:
 class _Draft:
     """A line that is being filled; `size_bytes` is never below what it will have in the log."""
 
-    heads: _Heads
     groups: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     span_count: int = 0
     size_bytes: int = 0

@@ -21,6 +21,8 @@ MAX_WAITING_BYTES = 16 * 1024 * 1024
 """What may wait in memory for a collector that does not answer."""
 KEPT_PART = 0.75
 """Room is made for several at once: a file for each would be slow."""
+FILE_COUNT = 64
+"""Records in one file of the spool, and so in one export from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,10 +281,13 @@ class Backlog:
             or self._waiting_bytes > MAX_WAITING_BYTES * KEPT_PART
         ):
             chosen.append(self._pop())
-        amount = sum((entry.amount for entry in chosen), NOTHING)
-        if self.store.put([entry.record for entry in chosen], amount):
+        while chosen:
+            part = chosen[:FILE_COUNT]
+            amount = sum((entry.amount for entry in part), NOTHING)
+            if not self.store.put([entry.record for entry in part], amount):
+                break
             self.ledger.move(amount, WAITING, SPOOLED)
-            return
+            del chosen[:FILE_COUNT]
         for entry in reversed(chosen):
             self._append(entry, first=True)
 

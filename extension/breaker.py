@@ -2,7 +2,9 @@
 
 No I/O, no clock. After each failure nothing is sent for a while that doubles, or for as long as
 the collector asks. After `OPEN_AFTER` failures in a row the breaker is open: what is tried from
-then on runs beside the function and never holds `/next`.
+then on runs beside the function and never holds `/next`. It closes once the collector has
+answered in a time that an invocation may be held for: one that is merely slow is served beside
+the function.
 """
 
 from __future__ import annotations
@@ -35,9 +37,10 @@ class Breaker:
         """Whether no invocation is to pay for the collector any more."""
         return self._failures >= OPEN_AFTER
 
-    def on_arrived(self) -> None:
-        """The collector has answered for good."""
-        self._failures = 0
+    def on_arrived(self, *, in_time: bool) -> None:
+        """The collector has answered for good; `in_time`: sooner than a hold may last."""
+        if in_time or not self.is_open:
+            self._failures = 0
         self._failed_at = None
 
     def on_failed(self, now: Instant, retry_after_s: float | None = None) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from exporter.record import Invocation, Record
-from extension.backlog import Backlog
+from extension.backlog import FILE_COUNT, Backlog
 from extension.fallback import Printer
 from extension.instant import Instant
 from extension.ledger import NOTHING, PRINTED, SPOOLED, WAITING, Amount, Ledger
@@ -24,11 +24,7 @@ from extension.settings import FALLBACK_STDOUT, FlushSettings, Settings
 from extension.spool import Spool
 from extension.worker import Worker
 
-PROBE_COUNT = 1
-"""Records in a request that tries whether the collector is back."""
-FILE_COUNT = 256
-"""Records in one file of the spool."""
-SPOOL_S_PER_RECORD = 0.000_1
+SPOOL_S_PER_RECORD = 0.000_3
 SPOOL_S_PER_BYTE = 1 / 100e6
 PRINT_S_PER_RECORD = 0.000_5
 PRINT_S_PER_BYTE = 1 / 20e6
@@ -95,10 +91,9 @@ class Delivery:
         return self._backlog.is_lent
 
     def begin_export(
-        self, flush: FlushSettings, now_s: float, until_s: float, *, probe: bool
+        self, max_count: int, flush: FlushSettings, now_s: float, until_s: float
     ) -> None:
         """Lend a batch to the worker."""
-        max_count = PROBE_COUNT if probe else flush.max_spans
         batch = self._backlog.lend(max_count, flush.max_bytes)
         self._has_failure = False
         self._worker.submit(partial(self._pipeline.export, batch, now_s, until_s))
@@ -130,7 +125,7 @@ class Delivery:
             chunk = left[start : start + FILE_COUNT]
             records = [record for record, _ in chunk]
             amount = sum((one for _, one in chunk), NOTHING)
-            if self._spool.put(records, amount):
+            if time.monotonic() < until_s and self._spool.put(records, amount):
                 self.ledger.move(amount, WAITING, SPOOLED)
             elif self._prints and self._print(records, until_s):
                 self.ledger.move(amount, WAITING, PRINTED)

@@ -290,10 +290,10 @@ class Loop:
             if decision.export_for_s is not None:
                 self._thawed = False
                 self._delivery.begin_export(
+                    decision.max_count,
                     self._schedule.settings,
                     now_s,
                     now_s + decision.export_for_s,
-                    probe=decision.ask,
                 )
             if decision.ask:
                 self._registered.ask()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from exporter.measures import Measure, measure_of
 from exporter.record import Record
-from extension.settings import Settings
+from extension.settings import FALLBACK_STDOUT, Settings
 
 if TYPE_CHECKING:
     from exporter.batch import BatchExport, Sent
@@ -102,6 +102,8 @@ class Pipeline:
                 platform_spans=settings.signals.platform_spans,
             )
             sender = open_sender(settings.exporter)
+            if settings.fallback == FALLBACK_STDOUT:
+                import exporter.otlp_lines  # noqa: F401 - SHUTDOWN has no time for it
             metrics = None
             if settings.signals.metrics:
                 from exporter.metrics_export import MetricsExport

@@ -5,7 +5,7 @@ the mode awaits no end; never later than 100 ms before the invocation's deadline
 the runtime process is gone.
 
 Once the breaker is open no export holds `/next` any more: what is tried runs beside the
-function, and `/next` is asked at once.
+function, and `/next` is asked at once. A batch is as large as the last ones say will be in time.
 
 Deadlines are seconds of a monotonic clock, since what is waited for is short and renewed at each
 INVOKE; ages are measured on both clocks (`Instant`), since a batch also ages while frozen.
@@ -29,7 +29,7 @@ A handler that is decorated but is not the one invoked announces a writer that n
 EXIT_BEFORE_DEADLINE_S = 0.100
 SHUTDOWN_LIMIT_S = 1.900
 """design: SHUTDOWN to exit, 100 ms before its own deadline, at most 1,900 ms."""
-FAREWELL_S = 0.050
+FAREWELL_S = 0.100
 """Kept back from the shutdown window for the ledger's line and the exit itself."""
 DEFAULT_TIMEOUT_S = 10.0
 MIN_EXPORT_S = 0.005
@@ -69,10 +69,11 @@ class Waiting:
 class Decision:
     """What to do now. `export_for_s` None: begin no export. `wake_at_s` None: no timer.
 
-    `export_for_s` with `ask`: a small one, and `/next` is asked without waiting for it.
+    An export takes at most `max_count` records; with `ask`, `/next` is not held for it.
     """
 
     export_for_s: float | None = None
+    max_count: int = 0
     abort: bool = False
     ask: bool = False
     exit: bool = False
@@ -110,6 +111,8 @@ class Schedule:
         self._shutdown_until_s: float | None = None
         self._shutdown_failures = 0
         self._export_holds = True
+        self._export_began_s = 0.0
+        self._max_count = self.settings.max_spans
         self._invoked_at: Instant | None = None
         self._after_error = False
 
@@ -165,8 +168,10 @@ class Schedule:
     def configure(self, settings: FlushSettings, timeout_s: float) -> None:
         """The configuration has been read; an invocation may have begun before."""
         self.settings = settings
+        self._max_count = settings.max_spans
         self._timeout_s = timeout_s
         self._configured = True
+        self._hold_until_s = None
         self._decide_waiting()
 
     def on_start(self) -> None:
@@ -198,10 +203,16 @@ class Schedule:
         collector's.
         """
         self._export_until_s = None
+        longest_s = self._timeout_s if self._managed else self.settings.hold_ms / 1000
+        took_s = now.monotonic_s - self._export_began_s
         if answered:
-            self._breaker.on_arrived()
+            self._breaker.on_arrived(in_time=took_s <= longest_s)
         if failed and not thawed:
             self._breaker.on_failed(now, retry_after_s)
+            self._max_count = 1 if self._breaker.is_open else max(1, self._max_count // 2)
+        elif answered and (self._breaker.is_open or 2 * took_s <= longest_s):
+            # Twice as many would have been in time too, or nothing is held for them.
+            self._max_count = min(2 * self._max_count, self.settings.max_spans)
         if self._shutdown_until_s is not None and not (answered and not failed):
             self._shutdown_failures += 1
 
@@ -245,10 +256,13 @@ class Schedule:
         return Decision(ask=True)
 
     def _begin(self, now_s: float, export_for_s: float, *, holds: bool) -> Decision:
+        self._export_began_s = now_s
         self._export_until_s = now_s + export_for_s
         self._export_holds = holds
         self._asked = self._asked or not holds
-        return Decision(export_for_s=export_for_s, ask=not holds and not self._managed)
+        in_window = self._shutdown_until_s is not None
+        max_count = self.settings.max_spans if in_window else self._max_count
+        return Decision(export_for_s=export_for_s, max_count=max_count, ask=not holds)
 
     def _decide_in_flight(self, now_s: float, until_s: float) -> Decision:
         over, given_up = now_s >= until_s, until_s == float("inf")

@@ -96,9 +96,9 @@ class Receiver:
                 self.metrics.append(request)
             else:
                 self.requests.append(request)
-                if self._on_request is not None:
-                    self._on_request(request)
             self._arrived.notify_all()
+        if self._on_request is not None and not isinstance(request, ExportMetricsServiceRequest):
+            self._on_request(request)
 
     def spans(self) -> list[Any]:
         """All spans so far, as protobuf messages, in order of arrival."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Any
 
 from exporter.delivery import open_sender
 from exporter.outcome import Verdict, shown_endpoint
 from exporter.settings import ExporterSettings
-from extension.config import LoadedConfig, load
+from extension.config import LoadedConfig
 from extension.problems import shown
 from extension.settings import Settings
+from spanpipe.configured import DISABLED, in_force
 
 OK_STATUS = 0
 WRONG_STATUS = 1
@@ -36,7 +38,7 @@ def add_parser(commands: Any) -> None:
 
 def check(options: argparse.Namespace) -> int:
     """Print; 0 where all is well, 1 where the configuration or the endpoint is not."""
-    config = load(os.environ, options.file, task_root=os.getcwd())
+    config = in_force(os.environ, options.file)
     print(f"file: {config.file or 'none: defaults'}")
     for error in config.errors:
         print(f"error: {error}")
@@ -54,11 +56,10 @@ def check(options: argparse.Namespace) -> int:
 
 def _send(settings: Settings) -> int:
     if settings.exporter is None:
-        print("send: nothing is exported: OTEL_SDK_DISABLED is true")
+        print(f"send: {DISABLED}")
         return WRONG_STATUS
-    sender = open_sender(settings.exporter)
-    outcome = sender.send([], 0, settings.exporter.timeout_ms / 1000)
-    sender.close()
+    with closing(open_sender(settings.exporter)) as sender:
+        outcome = sender.send([], 0, settings.exporter.timeout_ms / 1000)
     print(f"send: {outcome.verdict.value} in {outcome.duration_s * 1000:.0f} ms: {outcome.detail}")
     return OK_STATUS if outcome.verdict is Verdict.ACCEPTED else WRONG_STATUS
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from spanpipe import check, run
+from spanpipe import check, run, send
 from spanpipe.errors import CommandError
 
 USAGE_STATUS = 2
@@ -21,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run.add_parser(commands)
     check.add_parser(commands)
+    send.add_parser(commands)
     options = parser.parse_args(arguments)
     try:
         status: int = options.main(options)

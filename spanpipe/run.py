@@ -15,6 +15,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from spanpipe.configured import ENDPOINT_VARIABLE, checked_file
 from spanpipe.errors import CommandError
 from spanpipe.report import TablePrinter, rows_of
 
@@ -100,9 +101,9 @@ class _Session:
         with Receiver(self._requests.put) as receiver:
             if options.endpoint is None:
                 environ.setdefault("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf")
-                environ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] = receiver.http_endpoint
+                environ[ENDPOINT_VARIABLE] = receiver.http_endpoint
             else:
-                environ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] = options.endpoint
+                environ[ENDPOINT_VARIABLE] = options.endpoint
             function = Function(
                 handler=options.handler,
                 code_directory=str(directory),
@@ -263,9 +264,7 @@ def _environ(options: argparse.Namespace, directory: Path) -> dict[str, str]:
     if config is None and "SPANPIPE_CONFIG" not in environ and own.is_file():
         config = str(own)
     if config is not None:
-        if not Path(config).is_file():
-            raise CommandError(f"--config {config}: there is no such file")
-        environ["SPANPIPE_CONFIG"] = str(Path(config).resolve())
+        environ["SPANPIPE_CONFIG"] = str(checked_file(config).resolve())
     return environ
 
 

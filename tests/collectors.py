@@ -35,17 +35,19 @@ class Collector:
     """Accepts connections; for each whole request runs `behave(connection, stopped)`.
 
     `requests` counts the whole requests read, `heads` has their request lines and headers.
+    With a `listener`, which listens already, it takes that one over.
     """
 
     def __init__(
         self,
         behave: Callable[[socket.socket, threading.Event], None],
         tls: ssl.SSLContext | None = None,
+        listener: socket.socket | None = None,
     ) -> None:
         self._behave = behave
         self._tls = tls
         self._stopped = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = listener or socket.create_server(("127.0.0.1", 0))
         self._threads: list[threading.Thread] = []
         self.requests = 0
         self.heads: list[str] = []

@@ -31,14 +31,16 @@ def test_pauses_double_up_to_a_minute_and_are_spread(drawn: float, part: float) 
 
 
 def test_it_opens_after_some_failures_in_a_row_and_closes_at_once() -> None:
-    """One arrival takes everything back."""
+    """One arrival in time takes everything back; a late one the pause alone."""
     breaker = Breaker(lambda: 0.0)
     told = []
     for _ in range(OPEN_AFTER):
         breaker.on_failed(START)
         told.append(breaker.is_open)
     assert told == [False] * (OPEN_AFTER - 1) + [True]
-    breaker.on_arrived()
+    breaker.on_arrived(in_time=False)
+    assert (breaker.is_open, breaker.may_try(START)) == (True, True)
+    breaker.on_arrived(in_time=True)
     assert (breaker.is_open, breaker.may_try(START)) == (False, True)
 
 

@@ -17,7 +17,6 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from opentelemetry.trace.span import TraceState
 
-from exporter.fitting import logged_bytes
 from exporter.otlp_json import OtlpJsonError, from_value, to_value
 from exporter.otlp_lines import MAX_LINE_BYTES, MIN_LINE_BYTES, Line, lines_of
 
@@ -120,7 +119,7 @@ def in_a_log(line: Line) -> int:
     return len(wrapped.encode())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(SPANS, max_size=4))
 def test_a_line_has_the_values_that_protobuf_would_give(spans: list[ReadableSpan]) -> None:
     """Every type of value, events, links, parents, resources and scopes, compared whole."""
@@ -130,7 +129,7 @@ def test_a_line_has_the_values_that_protobuf_would_give(spans: list[ReadableSpan
     assert found == ([expected] if spans else [])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(SPANS, min_size=1, max_size=4))
 def test_a_line_is_read_back_as_the_request_that_protobuf_would_send(
     spans: list[ReadableSpan],
@@ -193,7 +192,7 @@ def test_a_body_of_six_mebibytes_is_cut_to_one_line(unit: str) -> None:
     assert found == {"spanpipe.fate": "returned", TRUNCATED: True}
     identity = ("traceId", "spanId", "name", "kind", "startTimeUnixNano", "endTimeUnixNano")
     assert [span[key] for key in identity] == [f"{7:032x}", f"{9:016x}", "shop", 2, "1", "2"]
-    assert line.cut_bytes > 5 * 1024 * 1024
+    assert line.cut_bytes == len(body.encode("utf-8", "replace")) - len(values(span)[BODY].encode())
 
 
 def test_the_longest_texts_are_cut_and_no_other() -> None:
@@ -220,8 +219,7 @@ def test_the_longest_texts_are_cut_and_no_other() -> None:
     # The mark is on the result's body alone.
     assert partial == {KIND: "text", "index": "1", TRUNCATED: True}
     assert exception == {"exception.type": "E"}
-    mark = f',{{"key":"{TRUNCATED}","value":{{"boolValue":true}}}}'
-    assert line.cut_bytes == 4 * (400_000 - len(listed)) - logged_bytes(mark)
+    assert line.cut_bytes == 4 * (400_000 - len(listed))
 
 
 def test_a_cut_binary_body_is_still_base64() -> None:
@@ -244,6 +242,7 @@ def test_where_texts_are_not_enough_the_middle_is_left_out_and_counted() -> None
     kept = [event["name"] for event in span["events"]]
     assert kept == [*(f"e{index}" for index in range(len(kept) - 1)), "exception"]
     assert span["droppedEventsCount"] + len(kept) == len(events)
+    assert line.cut_bytes == 0
 
 
 @pytest.mark.parametrize("max_line_bytes", [MIN_LINE_BYTES, MAX_LINE_BYTES])
@@ -257,8 +256,8 @@ def test_an_identity_survives_everything_at_once(max_line_bytes: int) -> None:
         name=long,
         resource=Resource({"service.name": long, "faas.name": long, **attributes}),
         attributes=attributes,
-        events=[Event(long, {"error.type": long, long: 1}, 1)] * 20,
-        links=[Link(SpanContext(1, 2, False), {long: 1})] * 20,
+        events=[Event(long, {"error.type": long, long: 1}, 1)] * 3,
+        links=[Link(SpanContext(1, 2, False), {long: 1})] * 3,
     )
     (line,) = lines_of([span], max_line_bytes)
     assert in_a_log(line) <= max_line_bytes

@@ -189,7 +189,7 @@ def test_an_open_breaker_is_probed_beside_the_function() -> None:
     plan = opened()
     invoke(plan, wall_s=1_004.0)
     begun = decide(plan, OLD, wall_s=1_004.0)
-    assert begun == Decision(export_for_s=PROBE_S, ask=True)
+    assert begun == Decision(export_for_s=PROBE_S, max_count=1, ask=True)
     assert decide(plan, OLD, wall_s=1_004.0) == Decision(wake_at_s=100.0 + PROBE_S)
     invoke(plan, now_s=100.5, wall_s=1_004.5)
     assert decide(plan, OLD, now_s=100.5, wall_s=1_004.5) == ASK
@@ -198,6 +198,27 @@ def test_an_open_breaker_is_probed_beside_the_function() -> None:
     assert decide(plan, OLD, now_s=over_s, wall_s=1_005.0) == REST
     done(plan, arrived=True)
     assert not plan.exporter_down
+
+
+def test_a_batch_is_as_large_as_will_be_in_time() -> None:
+    """Half after a failure, twice where that would have been in time, one once it is open."""
+    plan = schedule("next", hold_ms=200, max_spans=8)
+    story = [
+        *((8, 0.20, False), (4, 0.20, False), (2, 0.15, True), (2, 0.05, True), (4, 0.05, True)),
+        *((8, 0.05, True), (8, 0.20, False), (4, 0.20, False), (2, 0.20, False)),
+        # Open: the collector is slow, and nothing is held for it.
+        *((1, 0.50, True), (2, 0.50, True), (4, 0.50, True), (8, 0.10, True), (8, 0.10, True)),
+    ]
+    found = []
+    for index, (_, took_s, arrived) in enumerate(story):
+        wall_s = 1_000.0 + 300 * index
+        invoke(plan, wall_s=wall_s)
+        begun = decide(plan, OLD, wall_s=wall_s)
+        found.append((begun.max_count, begun.ask))
+        moment = Instant(100.0 + took_s, wall_s)
+        plan.on_export_done(moment, answered=arrived, failed=not arrived)
+    beside = [False] * 9 + [True] * 4 + [False]
+    assert found == [(count, ask) for (count, _, _), ask in zip(story, beside, strict=True)]
 
 
 def test_a_thaw_is_not_the_collectors_fault() -> None:
@@ -223,7 +244,7 @@ def test_the_farewell_takes_its_time_from_the_window() -> None:
     until = 202.0 - 0.1 - FAREWELL_S
     slow = Waiting(9, 9, 0.0, farewell_s=0.4)
     begun = decide(plan, slow, now_s=200.0)
-    assert begun == Decision(export_for_s=pytest.approx(until - 0.4 - 200.0))
+    assert begun == Decision(export_for_s=pytest.approx(until - 0.4 - 200.0), max_count=512)
     assert decide(plan, slow, now_s=until - 0.4) == Decision(abort=True, exit=True)
     assert plan.leave_until_s == pytest.approx(202.0 - 0.1)
 
@@ -256,7 +277,9 @@ def test_shutdown_exports_everything_and_leaves() -> None:
     plan = schedule("next")
     plan.on_shutdown(200.0, 202.0)
     until = 202.0 - 0.1 - FAREWELL_S
-    assert decide(plan, FRESH, now_s=200.0) == Decision(export_for_s=pytest.approx(until - 200.0))
+    assert decide(plan, FRESH, now_s=200.0) == Decision(
+        export_for_s=pytest.approx(until - 200.0), max_count=512
+    )
     assert decide(plan, FRESH, now_s=201.0) == Decision(wake_at_s=pytest.approx(until))
     done(plan, arrived=True, wall_s=1_100.0)
     assert decide(plan, FRESH, now_s=201.0).export_for_s == pytest.approx(until - 201.0)
@@ -284,7 +307,8 @@ def test_shutdown_tries_a_quick_failure_once_more() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "then"), [("next", ASK), ("end", Decision(export_for_s=pytest.approx(0.3)))]
+    ("mode", "then"),
+    [("next", ASK), ("end", Decision(export_for_s=pytest.approx(0.3), max_count=512))],
 )
 def test_nothing_is_exported_before_the_configuration_is_read(mode: str, then: Decision) -> None:
     """The first invocation may be over sooner: it is held, then the mode decides."""
