@@ -332,3 +332,12 @@ def test_the_platforms_parts_are_left_out_where_they_are_not_wanted() -> None:
         *("shop", "init", "responseLatency", "mine"),
         *("responseLatency", "report"),
     ]
+
+
+def test_a_resource_is_hashed_once_and_equals_the_sdks_own() -> None:
+    """The encoder groups spans by it, and hashes it for each of them."""
+    builder = SpanBuilder()
+    (own, *_) = builder.spans([RETURNED])
+    plain = Resource(own.resource.attributes)
+    assert (own.resource, hash(own.resource)) == (plain, hash(plain))
+    assert own.resource is builder.spans([RETURNED])[0].resource
