@@ -6,6 +6,7 @@ libfaketime (Debian's package) steps it under the C libraries as well, and slows
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,13 +26,14 @@ LIBRARY_COST_S = 5.0
 
 _PREAMBLE = """
 def _step_clock():
-    import time
+    import os, time
 
     unix_s, unix_ns = time.time, time.time_ns
+    # Opened once: a process may have no descriptor to spare later.
+    offset = os.open({path!r}, os.O_RDONLY | os.O_CLOEXEC)
 
     def offset_s():
-        with open({path!r}) as stream:
-            return int(stream.read())
+        return int(os.pread(offset, 8, 0))
 
     time.time = lambda: unix_s() + offset_s()
     time.time_ns = lambda: unix_ns() + offset_s() * 1_000_000_000
@@ -84,20 +86,17 @@ def by_libfaketime(plan: Plan) -> None:
 
 
 def _step(plan: Plan, offset_s: Callable[[int], int]) -> None:
-    offset = plan.folder / "clock"
-
-    def write(seconds: int) -> None:
-        new = offset.with_suffix(".new")
-        new.write_text(str(seconds))
-        new.rename(offset)
+    path = plan.folder / "clock"
+    offset = os.open(path, os.O_WRONLY | os.O_CREAT)
+    plan.stack.callback(os.close, offset)
 
     @contextmanager
     def around(environment: LambdaEnvironment, index: int) -> Iterator[None]:
-        write(offset_s(index))
+        os.pwrite(offset, b"%+8d" % offset_s(index), 0)
         yield
 
-    write(0)
-    plan.preamble += _PREAMBLE.format(path=str(offset))
+    os.pwrite(offset, b"%+8d" % 0, 0)
+    plan.preamble += _PREAMBLE.format(path=str(path))
     plan.around.append(around)
 
 
