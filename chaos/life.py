@@ -54,7 +54,13 @@ class Life:
         if plan.directory is not None:
             environ["SPANPIPE_DIR"] = environ["TMPDIR"] = str(plan.directory)
         self.environment = LambdaEnvironment(
-            Function(handler, str(folder), timeout_s=TIMEOUT_S, environ=environ),
+            Function(
+                handler,
+                str(folder),
+                timeout_s=TIMEOUT_S,
+                environ=environ,
+                extension_crash_fails=False,
+            ),
             str(extensions) if extensions is not None else None,
             runtime_command=(*plan.runtime_prefix, sys.executable, "-m", "awslambdaric", handler),
             on_line=lambda name, line: self.lines.append(line),

@@ -112,6 +112,11 @@ class Backlog:
         """What is being exported."""
         return sum((entry.amount for entry in self._lent), NOTHING)
 
+    @property
+    def lent_in_memory(self) -> Amount:
+        """What is being exported, and is in no file."""
+        return self.lent_amount if self._lent_from is None else NOTHING
+
     def oldest_age_s(self, now: Instant) -> float:
         """How long the oldest in memory has waited, 0.0 where none waits."""
         return now.since(self._waiting[0].accepted_at) if self._waiting else 0.0

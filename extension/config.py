@@ -90,17 +90,21 @@ def _order(problem: Problem) -> tuple[bool, Origin]:
 def _root(file: str | None, environ: Mapping[str, str], problems: list[Problem]) -> Node:
     if file is None:
         return Node(Place("default", 1, 1), {}, {})
+    return read(text_of(file), file, environ, problems)
+
+
+def text_of(file: str) -> str:
+    """What a YAML file holds, bounded. Raises SourceError."""
     data = _content(file)
     if len(data) > MAX_FILE_BYTES:
         raise _unreadable(file, f"is over {MAX_FILE_BYTES} bytes")
     try:
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = data[: error.start]
         column = len(before) - before.rfind(b"\n")
         place = Place(file, before.count(b"\n") + 1, column)
         raise SourceError(Problem(place, "", "is not UTF-8; save the file as UTF-8")) from error
-    return read(text, file, environ, problems)
 
 
 def _content(file: str) -> bytes:

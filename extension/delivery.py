@@ -14,6 +14,7 @@ from functools import partial
 from exporter.record import Invocation, Record
 from exporter.weight import weight_bytes
 from extension.backlog import FILE_COUNT, Backlog
+from extension.blackbox import Remains
 from extension.fallback import Printer
 from extension.instant import Instant
 from extension.ledger import NOTHING, PRINTED, SPOOLED, WAITING, Amount, Ledger
@@ -37,7 +38,10 @@ SPINDOWN = "spindown"
 
 
 class Delivery:
-    """`directory` is the FIFOs'; `worker` runs `pipeline`'s tasks."""
+    """`directory` is the FIFOs'; `worker` runs `pipeline`'s tasks.
+
+    `lent` is what is being exported and would be gone with this process.
+    """
 
     def __init__(
         self, directory: str, log: Log, pipeline: Pipeline, worker: Worker[Result]
@@ -51,9 +55,29 @@ class Delivery:
         self._settings: Settings | None = None
         self._has_failure = False
         self._last_lines: tuple[str, ...] = ()
+        self.lent = NOTHING
         self.can_export = True
         self.no_export_reason = "no_exporter"
         self.ledger.recover(self._spool.scan())
+
+    def mourn(self, remains: Remains, now: Instant) -> None:
+        """Count what died with an extension that was killed; the invocation that ran has a span.
+
+        What was being exported then may have arrived: nobody knows.
+        """
+        lost = remains.waiting - remains.uncertain + Amount(remains.open_count)
+        for amount, reason in (
+            (lost, "lost_extension_killed"),
+            (remains.uncertain, "unknown_extension_killed"),
+        ):
+            self.ledger.recover(amount)
+            self.ledger.drop(amount, SPOOLED, reason)
+        if remains.running is not None:
+            self.accept([remains.running], now)
+        self._log.warning(
+            f"the extension before this one was killed: invocations lost {lost.invocations}, "
+            f"perhaps exported {remains.uncertain.invocations}"
+        )
 
     def configure(self, settings: Settings) -> None:
         """The configuration has been read."""
@@ -90,6 +114,12 @@ class Delivery:
         )
 
     @property
+    def at_stake(self) -> Amount:
+        """What would be gone with this process."""
+        ledger = self.ledger
+        return Amount(ledger.invocations.waiting, ledger.body_bytes.waiting)
+
+    @property
     def is_exporting(self) -> bool:
         """Whether an export is on its way."""
         return self._backlog.is_lent
@@ -99,12 +129,14 @@ class Delivery:
     ) -> None:
         """Lend a batch to the worker."""
         batch = self._backlog.lend(max_count, flush.max_bytes)
+        self.lent = self._backlog.lent_in_memory
         self._has_failure = False
         self._worker.submit(partial(self._pipeline.export, batch, now_s, until_s))
 
     def on_exported(self, exported: Exported) -> Settled:
         """An export has come back. The same trouble twice in a row is told once."""
         settled = settle(exported, self._backlog)
+        self.lent = NOTHING
         if settled.lines and settled.lines != self._last_lines:
             for line in settled.lines:
                 self._log.warning(line)

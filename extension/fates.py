@@ -29,6 +29,11 @@ _OUT_OF_MEMORY: End = (
     Failure(OUT_OF_MEMORY, "the runtime was killed with all memory used"),
 )
 UNREPORTED: End = (Fate.UNREPORTED, None)
+EXTENSION_KILLED: End = (
+    Fate.CRASHED,
+    Failure("Extension.Crash", "the extension was killed while it ran"),
+)
+"""What Lambda answers then."""
 
 _BY_REASON: Mapping[str, End] = {
     "timeout": TIMED_OUT,

@@ -24,6 +24,9 @@ class Amount:
     def __add__(self, other: Amount) -> Amount:
         return Amount(self.invocations + other.invocations, self.body_bytes + other.body_bytes)
 
+    def __sub__(self, other: Amount) -> Amount:
+        return Amount(self.invocations - other.invocations, self.body_bytes - other.body_bytes)
+
 
 NOTHING = Amount()
 

@@ -11,6 +11,7 @@ platform says after it is sent behind.
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 
 from exporter.record import (
     Environment,
@@ -110,6 +111,25 @@ class Lifecycle:
     def open_request_ids(self) -> list[str]:
         """The requests whose records are not out yet."""
         return [attempt.request_id for attempt in self._open]
+
+    @property
+    def newest_key(self) -> tuple[int, State] | None:
+        """What changes whenever `if_killed` does; None where nothing is open."""
+        newest = self._newest
+        if newest is None or newest.state is State.CLOSED:
+            return None
+        return newest.ordinal, newest.state
+
+    def if_killed(self) -> Invocation | None:
+        """The newest open attempt's record, were this process killed now."""
+        newest = self._newest
+        if newest is None or newest.state is State.CLOSED:
+            return None
+        record = self._record(newest)
+        if record.fate is not Fate.UNREPORTED:
+            return record
+        fate, failure = fates.EXTENSION_KILLED
+        return replace(record, fate=fate, failure=failure)
 
     @property
     def state(self) -> State:
@@ -414,16 +434,7 @@ class Lifecycle:
         first = attempt.ordinal == 1
         if first:
             attempt.children += self._init.take_children(self._draw)
-        # On Managed Instances nobody waits for an init.
-        proactive = first and self._init.is_proactive(attempt.invoked_unix_ns)
-        said = attempt.start.cold_start if attempt.start else first
-        invocation = attempt.record(
-            self.environment,
-            self._draw,
-            cold_start=self._init.cold_start(said, proactive=proactive),
-            initialization_type=self._init.kind if first else None,
-            proactive_init=proactive,
-        )
+        invocation = self._record(attempt)
         closed = Closed(invocation, attempt)
         self._closed.append(closed)
         self._closed_request_ids.append(closed.request_id)
@@ -431,6 +442,19 @@ class Lifecycle:
         if first:
             self._first_closed = closed
         return invocation
+
+    def _record(self, attempt: Attempt) -> Invocation:
+        first = attempt.ordinal == 1
+        # On Managed Instances nobody waits for an init.
+        proactive = first and self._init.is_proactive(attempt.invoked_unix_ns)
+        said = attempt.start.cold_start if attempt.start else first
+        return attempt.record(
+            attempt.environment(self.environment),
+            self._draw,
+            cold_start=self._init.cold_start(said, proactive=proactive),
+            initialization_type=self._init.kind if first else None,
+            proactive_init=proactive,
+        )
 
     def _late_init(self, now_unix_ns: int) -> list[Record]:
         """The init's spans, where the first invocation's record has not waited for them."""

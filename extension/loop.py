@@ -15,6 +15,7 @@ from collections.abc import Mapping
 
 from exporter.record import Environment, Fate, Record
 from extension import api
+from extension.blackbox import BlackBox
 from extension.delivery import Delivery
 from extension.events import (
     EventError,
@@ -84,6 +85,7 @@ class Loop:
         self._telemetry = TelemetryListener(registered.subscription, log)
         self._policy = Policy()
         self._thawed = False
+        self._blackbox = BlackBox(channel.directory, log.warning)
         self._shutdown: ShutdownEvent | None = None
         self._shutdown_s: float | None = None
         self._look_s = LOOK_FOR_FILES_FIRST_S
@@ -91,6 +93,8 @@ class Loop:
     def run(self) -> int:
         """Until SHUTDOWN; the process's exit status. Raises ApiGoneError, ApiRefusedError."""
         self._channel.publish(self._policy)
+        if self._blackbox.remains is not None:
+            self._delivery.mourn(self._blackbox.remains, instant())
         self._worker.submit(self._pipeline.load)
         self._worker.submit(self._pipeline.prepare)
         self._worker.start()
@@ -272,6 +276,7 @@ class Loop:
     def _carry_out(self) -> float | None:
         """Do what the schedule decides; when to wake (monotonic), None: the end."""
         while True:
+            self._note_at_stake()
             now = instant()
             now_s = now.monotonic_s
             if self._shutdown is not None and self._shutdown_s is not None:
@@ -303,6 +308,17 @@ class Loop:
                     wake_at_s = min(wake_at_s, now_s + self._look_s)
                 return wake_at_s
 
+    def _note_at_stake(self) -> None:
+        """Before anything leaves and before any wait: what the next extension would miss."""
+        lifecycle = self._lifecycle
+        self._blackbox.note(
+            self._delivery.at_stake,
+            self._delivery.lent,
+            len(lifecycle.open_request_ids),
+            lifecycle.if_killed,
+            lifecycle.newest_key,
+        )
+
     def _publish(
         self,
         *,
@@ -332,6 +348,7 @@ class Loop:
         reason = self._shutdown.reason if self._shutdown else "unknown"
         line = self._delivery.leave(reason, self._schedule.leave_until_s)
         self._log.always(f"shutdown {reason}: {line}")
+        self._blackbox.close()
 
 
 def _random_unit() -> float:

@@ -45,7 +45,9 @@ LONGEST_FAREWELL_S = 1.2
 MANAGED_TICK_S = 1.0
 """On Managed Instances: how often files, deadlines and the batch's age are looked at."""
 SHUTDOWN_FAILURES = 2
-"""A kept connection may have died in a freeze: one failure at SHUTDOWN is tried again."""
+SHUTDOWN_FIRST_PART = 0.6
+"""A kept connection may have died in a freeze, and say nothing: one failure at SHUTDOWN is tried
+again, so the first try gets that part of the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +215,7 @@ class Schedule:
         elif answered and (self._breaker.is_open or 2 * took_s <= longest_s):
             # Twice as many would have been in time too, or nothing is held for them.
             self._max_count = min(2 * self._max_count, self.settings.max_spans)
-        if self._shutdown_until_s is not None and not (answered and not failed):
+        if failed and self._shutdown_until_s is not None:
             self._shutdown_failures += 1
 
     def on_shutdown(self, now_s: float, deadline_s: float) -> None:
@@ -308,7 +310,8 @@ class Schedule:
             and self._shutdown_failures < SHUTDOWN_FAILURES
             and until_s - now_s >= MIN_EXPORT_S
         ):
-            return self._begin(now_s, until_s - now_s, holds=True)
+            part = 1.0 if self._shutdown_failures else SHUTDOWN_FIRST_PART
+            return self._begin(now_s, min((until_s - now_s) * part, self._timeout_s), holds=True)
         return Decision(exit=True)
 
     def _decide_waiting(self) -> None:

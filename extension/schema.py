@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from exporter.settings import OTLP_GRPC, OTLP_HTTP, ExporterSettings, RequestLimits, TlsSettings
 from extension.log import LEVELS
 from extension.pairs import PairsError, parse_pairs
-from extension.problems import Origin, Problem, shown
+from extension.problems import Origin, Place, Problem, shown
 from extension.settings import (
     FALLBACK_NONE,
     FALLBACK_STDOUT,
@@ -84,6 +84,11 @@ class Section:
         self._take(key)
         return Section(self._items.get(key), self.path(key), self._reading)
 
+    def key_places(self) -> list[tuple[str, Place]]:
+        """The keys as they are written, with their places: where names are the user's own."""
+        places = (self._node.key_places if self._node is not None else None) or {}
+        return [(key, places[key]) for key in self._items]
+
     def wrong_key(self, key: str, text: str) -> None:
         """Note a problem at `key`, which is written."""
         node = self._items[key]
@@ -106,6 +111,20 @@ class Section:
             self._wrong(node, key, f"is {shown(node.written)}, must be from {low} to {high}")
             return default
         return value
+
+    def number(self, key: str, default: float, low: float, high: float) -> float:
+        """A number, whole or not, from `low` to `high`."""
+        node = self.node(key)
+        if node is None:
+            return default
+        value = node.value
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            self._wrong(node, key, f"must be a number from {low:g} to {high:g}, not {node.kind}")
+            return default
+        if not low <= value <= high:
+            self._wrong(node, key, f"is {shown(node.written)}, must be from {low:g} to {high:g}")
+            return default
+        return float(value)
 
     def boolean(self, key: str, default: bool) -> bool:
         """true or false."""

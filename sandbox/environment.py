@@ -15,10 +15,12 @@ import tempfile
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from sandbox.faults import RUNTIME
 from sandbox.function import (
     CRASH,
     ERROR,
@@ -31,7 +33,7 @@ from sandbox.function import (
 )
 from sandbox.generation import Generation
 from sandbox.memory import MemoryWatch
-from sandbox.processes import OnLine
+from sandbox.processes import OnLine, Process
 from sandbox.server import ApiServer
 from sandbox.state import Invocation
 from sandbox.telemetry import Telemetry, TelemetryFaults, moment
@@ -48,6 +50,9 @@ __all__ = [
 ]
 
 EXIT_ERROR = "Runtime.ExitError"
+EXTENSION_CRASH = "Extension.Crash"
+KILLED_S = 5.0
+"""How long a killed process may take to be gone: the kernel's time, and no more."""
 OUT_OF_MEMORY = "Runtime.OutOfMemory"
 TIMED_OUT = "Sandbox.Timedout"
 
@@ -161,6 +166,18 @@ class LambdaEnvironment:
         if self._generation is not None:
             self._generation.thaw()
 
+    def kill(self, which: str) -> bool:
+        """SIGKILL to the runtime or to the extensions, and their end; whether there were any."""
+        generation = self._generation
+        if generation is None:
+            return False
+        runtimes = [generation.runtime] if generation.runtime else []
+        processes = runtimes if which == RUNTIME else generation.extensions
+        killed = [one for one in processes if one.running]
+        for process in killed:
+            process.kill()
+        return bool(killed) and all(one.wait(KILLED_S) for one in killed)
+
     def wait_idle(self, timeout_s: float) -> bool:
         """Whether the runtime and every extension wait for the next event within `timeout_s`."""
         return self._generation is None or self._generation.wait_idle(timeout_s)
@@ -182,13 +199,15 @@ class LambdaEnvironment:
         *,
         request_id: str | None = None,
         tenant_id: str | None = None,
+        on_begin: Callable[[], None] = lambda: None,
     ) -> InvocationResult:
         """Invoke once; back with the response, not waiting for the extensions.
 
         The wait for the invocation before to be over, extensions included, comes first, as
         in Lambda: until its deadline, and then the environment is reset. `request_id` is given
-        for a retry, which brings the same again. On Managed Instances several threads may
-        invoke at once.
+        for a retry, which brings the same again. `on_begin` is called when everything is
+        ready, before runtime or extension hears of the invocation; not where the init failed.
+        On Managed Instances several threads may invoke at once.
         """
         generation = self._ready_generation()
         with self._lock:
@@ -212,34 +231,44 @@ class LambdaEnvironment:
             invocation.deadline_unix_ms = int((time.time() + self.function.timeout_s) * 1000)
         if generation.awaits_restore:
             self._restore_s = generation.restore()
+        generation.thaw()
+        on_begin()
         if self.function.managed:
             return self._invoke_managed(generation, invocation)
         return self._invoke(generation, invocation)
 
     def _invoke(self, generation: Generation, invocation: Invocation) -> InvocationResult:
         function, state, runtime = self.function, generation.state, generation.runtime
+
+        def crashed() -> Process | None:
+            if function.extension_crash_fails:
+                return generation.crashed
+            return None if runtime is None or runtime.running else runtime
+
         limit_mb = function.memory_mb if function.enforce_memory else None
         with MemoryWatch(runtime, limit_mb) as self._memory:
-            generation.thaw()
             self._emit_start(invocation)
             state.begin(invocation)
             with state.changed:
                 state.changed.wait_for(
-                    lambda: invocation.done or runtime is None or not runtime.running,
+                    lambda: invocation.done or crashed() is not None,
                     timeout=function.timeout_s,
                 )
         if invocation.response is not None:
             status = ERROR if invocation.failed else RETURNED
             return self._ended(invocation, status, invocation.response)
-        if runtime is not None and not runtime.running:
+        broken = crashed()
+        if broken is not None:
             error_type, status = EXIT_ERROR, "failure"
-            if self._memory.killed and function.names_out_of_memory:
+            text = f"Runtime exited with error: {broken.exit_text}"
+            if broken is not runtime:
+                error_type, status, text = EXTENSION_CRASH, "error", broken.exit_text
+            elif self._memory.killed and function.names_out_of_memory:
                 error_type, status = OUT_OF_MEMORY, "error"
+            elif not broken.status:
+                text = "Runtime exited without providing a reason"
             self._runtime_done(invocation, status, error_type)
-            exit_status = runtime.status
             self._reset("failure", invocation)
-            reason = f"exit status {exit_status}" if exit_status else "no reason"
-            text = f"Runtime exited with error: {reason}"
             return self._ended(invocation, CRASH, _error(error_type, text, invocation))
         self._runtime_done(invocation, "timeout", None)
         self._reset("timeout", invocation)
@@ -274,7 +303,7 @@ class LambdaEnvironment:
                 "status": told,
                 **({"errorType": error_type} if error_type else {}),
                 "metrics": {"durationMs": _milliseconds(duration_s)},
-                "spans": self._spans(invocation, duration_s),
+                **self._spans(invocation, duration_s),
                 **_tracing(invocation),
             },
         )
@@ -285,13 +314,13 @@ class LambdaEnvironment:
     def shutdown(self, reason: str = "spindown", *, patient: bool = True) -> None:
         """End this generation of processes: SIGTERM, SHUTDOWN, and SIGKILL at the limit.
 
-        A spindown comes to an idle environment only: that is waited for, until the last
-        invocation's deadline, unless `patient` is false.
+        Between invocations this comes to an idle environment only: that is waited for, until
+        the last invocation's deadline, unless `patient` is false.
         """
         generation = self._generation
         if generation is None:
             return
-        if reason == "spindown" and patient and self.invocations and not generation.frozen:
+        if patient and self.invocations and not generation.frozen:
             left_s = self.invocations[-1].began_s + self.function.timeout_s - time.monotonic()
             generation.wait_idle_or_broken(max(0.0, left_s))
         self._reset(reason, None)
@@ -331,11 +360,10 @@ class LambdaEnvironment:
         left_s = self.function.timeout_s
         if self.invocations:
             left_s = self.invocations[-1].began_s + self.function.timeout_s - time.monotonic()
-        if generation.wait_idle(max(0.05, left_s)):
+        generation.wait_idle_or_broken(max(0.05, left_s))
+        if generation.state.idle:
             return generation
-        runtime = generation.runtime
-        crashed = runtime is not None and not runtime.running
-        self._reset("failure" if crashed else "timeout", None)
+        self._reset("timeout" if generation.crashed is None else "failure", None)
         return None
 
     def _start(self, phase: str, limit_s: float) -> Generation:
@@ -387,7 +415,7 @@ class LambdaEnvironment:
         crashed = [name for name, code in self.extension_statuses().items() if code]
         if crashed and payload is None and not timed_out:
             text = f"extension {', '.join(crashed)} exited during init"
-            payload = _error("Extension.Crash", text, invocation)
+            payload = _error(EXTENSION_CRASH, text, invocation)
         payload = payload or _error(error_type, "init did not succeed", invocation)
         return self._ended(invocation, TIMEOUT if timed_out else ERROR, payload)
 
@@ -443,7 +471,7 @@ class LambdaEnvironment:
                     "durationMs": _milliseconds(duration_s),
                     "producedBytes": len(invocation.response or b""),
                 },
-                "spans": self._spans(invocation, duration_s),
+                **self._spans(invocation, duration_s),
                 **_tracing(invocation),
             },
         )
@@ -488,19 +516,20 @@ class LambdaEnvironment:
             },
         )
 
-    def _spans(self, invocation: Invocation, duration_s: float) -> list[dict[str, Any]]:
-        """The parts of an invocation that has answered."""
+    def _spans(self, invocation: Invocation, duration_s: float) -> dict[str, Any]:
+        """The parts of an invocation that has answered; no field at all for one that has not."""
         if invocation.responded_s is None:
-            return []
+            return {}
         latency_s = invocation.responded_s - invocation.began_s
         began, over = invocation.began_unix_s, invocation.began_unix_s + latency_s
         parts = [("responseLatency", began, latency_s), ("responseDuration", over, 0.0)]
         if not self.function.managed:
             parts.append(("runtimeOverhead", over, max(0.0, duration_s - latency_s)))
-        return [
+        spans = [
             {"name": name, "start": moment(start), "durationMs": _milliseconds(length)}
             for name, start, length in parts
         ]
+        return {"spans": spans}
 
     def _duration_s(self, invocation: Invocation) -> float:
         return (invocation.responded_s or time.monotonic()) - invocation.began_s

@@ -22,7 +22,9 @@ class Function:
 
     `enforce_memory`: the runtime is killed when it takes more than `memory_mb`.
     `names_out_of_memory` False: Lambda then says no more than that the runtime exited, as it
-    does for Node and Go. `max_concurrency` is for Managed Instances.
+    does for Node and Go. `extension_crash_fails` False: that an extension has ended is noticed
+    only after the invocation, so that what the function itself answers is seen; Lambda fails it.
+    `max_concurrency` is for Managed Instances.
     """
 
     handler: str
@@ -39,6 +41,7 @@ class Function:
     init_timeout_s: float = 10.0
     enforce_memory: bool = False
     names_out_of_memory: bool = True
+    extension_crash_fails: bool = True
     max_concurrency: int = 1
 
     @property

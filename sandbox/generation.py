@@ -72,6 +72,12 @@ class Generation:
         return [*self.extensions, *([self.runtime] if self.runtime else [])]
 
     @property
+    def crashed(self) -> Process | None:
+        """The process that ended first, of itself or by a signal; None where all run."""
+        ended = [one for one in self.processes if not one.running]
+        return min(ended, key=lambda one: one.ended_s or 0.0, default=None)
+
+    @property
     def init_error_type(self) -> str:
         """Why init failed, as Lambda names it."""
         if self.init_timed_out:
@@ -136,6 +142,10 @@ class Generation:
             told = {"status": status, "errorType": self.init_error_type}
         phase = {"initializationType": function.initialization_type, "phase": self.phase}
         self._emit("platform.initRuntimeDone", **phase, **told)
+        for extension in state.extensions.values():
+            at = "Ready" if extension.ready_s is not None else "Registered"
+            events = list(extension.events)
+            self._emit("platform.extension", name=extension.name, state=at, events=events)
         metrics = {"durationMs": round(self.init_s * 1000, 3)}
         self._emit("platform.initReport", **phase, **told, metrics=metrics)
 
@@ -155,7 +165,7 @@ class Generation:
         state = self.state
         with state.changed:
             return state.changed.wait_for(
-                lambda: state.idle or any(not one.running for one in self.processes),
+                lambda: state.idle or self.crashed is not None,
                 timeout=timeout_s,
             )
 

@@ -65,6 +65,14 @@ class Process:
         """Exit status, minus the signal's number, or None while it runs."""
         return self._process.returncode if self._ended.is_set() else None
 
+    @property
+    def exit_text(self) -> str:
+        """How it ended, in Lambda's words."""
+        status = self.status
+        if status is None or status >= 0:
+            return f"exit status {status}" if status else "exit code 0"
+        return f"signal: {(signal.strsignal(-status) or str(-status)).lower()}"
+
     def send_signal(self, number: int) -> None:
         """To the whole group; nothing once it has ended."""
         try:

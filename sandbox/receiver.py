@@ -7,12 +7,12 @@ import gzip
 import json
 import threading
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from typing import Any
 
-from google.protobuf.json_format import ParseDict
+from google.protobuf.json_format import MessageToJson, ParseDict
 from google.protobuf.json_format import ParseError as JsonParseError
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
@@ -24,6 +24,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
+from sandbox.faults import ACCEPTED, Answer
 from sandbox.http_server import LoopbackServer
 
 MAX_REQUEST_BYTES = 64 * 1024 * 1024
@@ -31,6 +32,8 @@ TRACES_PATH = "/v1/traces"
 METRICS_PATH = "/v1/metrics"
 
 OnRequest = Callable[[ExportTraceServiceRequest], None]
+AnswerTo = Callable[[int], Answer]
+"""What is answered to request N, from 1: OTLP requests over HTTP of either signal."""
 
 _SIGNALS: dict[str, tuple[Any, Any]] = {
     TRACES_PATH: (ExportTraceServiceRequest, ExportTraceServiceResponse),
@@ -43,6 +46,7 @@ class Receiver:
     """Collects requests; `on_request` is told of each as it comes, from the server's thread.
 
     Over gRPC a request of more than `max_grpc_bytes` is refused.
+    `answer_to` scripts what is answered over HTTP; `request_count` has the requests that came.
     """
 
     def __init__(
@@ -51,16 +55,26 @@ class Receiver:
         *,
         grpc: bool = False,
         max_grpc_bytes: int = MAX_REQUEST_BYTES,
+        answer_to: AnswerTo = lambda number: ACCEPTED,
     ) -> None:
+        self.request_count = 0
         self.requests: list[ExportTraceServiceRequest] = []
         self.metrics: list[ExportMetricsServiceRequest] = []
         self._arrived = threading.Condition()
         self._on_request = on_request
+        self._answer_to = answer_to
+        self._closing = threading.Event()
         receiver = self
 
         class Handler(_Handler):
             def take(self, request: Any) -> None:
                 receiver.take(request)
+
+            def answer(self) -> Answer:
+                return receiver.next_answer()
+
+            def pause(self, seconds: float) -> None:
+                receiver.pause(seconds)
 
         self._http = LoopbackServer(Handler)
         self._grpc: Any = None
@@ -100,6 +114,16 @@ class Receiver:
         if self._on_request is not None and not isinstance(request, ExportMetricsServiceRequest):
             self._on_request(request)
 
+    def next_answer(self) -> Answer:
+        """What is answered to the request that has just been read."""
+        with self._arrived:
+            self.request_count += 1
+            return self._answer_to(self.request_count)
+
+    def pause(self, seconds: float) -> None:
+        """Let so much time pass, less where this closes."""
+        self._closing.wait(seconds)
+
     def spans(self) -> list[Any]:
         """All spans so far, as protobuf messages, in order of arrival."""
         with self._arrived:
@@ -119,6 +143,7 @@ class Receiver:
 
     def close(self) -> None:
         """Stop listening."""
+        self._closing.set()
         self._http.close()
         if self._grpc is not None:
             self._grpc.stop(grace=None).wait()
@@ -131,6 +156,12 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def take(self, request: Any) -> None:
+        raise NotImplementedError
+
+    def answer(self) -> Answer:
+        raise NotImplementedError
+
+    def pause(self, seconds: float) -> None:
         raise NotImplementedError
 
     def log_message(self, format: str, *args: Any) -> None:
@@ -155,19 +186,51 @@ class _Handler(BaseHTTPRequestHandler):
         except (DecodeError, JsonParseError, ValueError, OSError, zlib.error, EOFError) as error:
             self._send(400, f"not OTLP: {error}".encode(), "text/plain")
             return
-        self.take(request)
+        answer = self.answer()
+        response = response_type()
+        if answer.is_kept:
+            if answer.rejected_spans and isinstance(request, ExportTraceServiceRequest):
+                response.partial_success.rejected_spans = _reject(request, answer.rejected_spans)
+                response.partial_success.error_message = "as the fault plan says"
+            self.take(request)
+        self.pause(answer.delay_ms / 1000)
+        if answer.hang or answer.drop_connection:
+            self.close_connection = True
+            if answer.hang:
+                self.rfile.read(1)  # the end of the connection: the client has given up
+            return
+        if answer.status != 200:
+            retry_after = {"Retry-After": str(answer.retry_after_s)}
+            headers = retry_after if answer.retry_after_s is not None else {}
+            self._send(answer.status, b"as the fault plan says", "text/plain", headers)
+            return
         if kind == "application/json":
-            self._send(200, b"{}", kind)
+            self._send(200, MessageToJson(response, indent=None).encode(), kind)
         else:
-            self._send(200, response_type().SerializeToString(), kind)
+            self._send(200, response.SerializeToString(), kind)
 
-    def _send(self, status: int, body: bytes, kind: str) -> None:
+    def _send(
+        self, status: int, body: bytes, kind: str, headers: Mapping[str, str] | None = None
+    ) -> None:
         self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
         self.wfile.flush()
+
+
+def _reject(request: ExportTraceServiceRequest, count: int) -> int:
+    """Take the last `count` spans out of `request`; how many there were to take."""
+    left = count
+    for resource_spans in reversed(request.resource_spans):
+        for scope_spans in reversed(resource_spans.scope_spans):
+            while left and scope_spans.spans:
+                del scope_spans.spans[-1]
+                left -= 1
+    return count - left
 
 
 def _parse(body: bytes, kind: str, request_type: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The command ``spanpipe``: only finds the sub-command and turns its errors into one line."""
+"""The command ``spanpipe``: only finds the sub-command and turns its errors into lines."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status: int = options.main(options)
     except CommandError as error:
-        print(f"spanpipe {options.command}: {error}", file=sys.stderr)
+        for line in str(error).splitlines():
+            print(f"spanpipe {options.command}: {line}", file=sys.stderr)
         return USAGE_STATUS
     except KeyboardInterrupt:
         print("spanpipe: interrupted", file=sys.stderr)

@@ -27,6 +27,7 @@ class Row:
 
     request_id: str
     span_id: str
+    start_unix_s: float
     fate: str
     duration_s: float
     cold_start: bool
@@ -55,6 +56,7 @@ def rows_of(request: Any) -> Iterator[Row]:
         yield Row(
             request_id=_string(found, names.FAAS_INVOCATION_ID),
             span_id=span.span_id.hex(),
+            start_unix_s=span.start_time_unix_nano / 1e9,
             fate=_string(found, names.FATE),
             duration_s=(span.end_time_unix_nano - span.start_time_unix_nano) / 1e9,
             cold_start=names.FAAS_COLDSTART in found and found[names.FAAS_COLDSTART].bool_value,
@@ -72,23 +74,17 @@ class TablePrinter:
         self._console = Console(
             file=stream, highlight=False, markup=False, emoji=False, soft_wrap=True
         )
-        self._ordinals: dict[str, int] = {}
 
     def header(self) -> None:
         """The columns' names."""
         if self._shown:
             self._console.print(Text(_COLUMNS, style="bold"))
 
-    def expect(self, request_id: str, ordinal: int) -> None:
-        """Rows of `request_id` carry this number."""
-        self._ordinals[request_id] = ordinal
-
-    def row(self, row: Row) -> None:
-        """One invocation span."""
+    def row(self, row: Row, ordinal: int) -> None:
+        """The span of invocation `ordinal`, 0 where that is not known."""
         if not self._shown:
             return
-        ordinal = self._ordinals.get(row.request_id)
-        line = Text(f"{ordinal if ordinal is not None else '?':>4}  ")
+        line = Text(f"{ordinal or '?':>4}  ")
         line.append(f"{row.fate:<13}", style=_STYLES.get(row.fate, "red"))
         line.append(
             f"  {_duration(row.duration_s):>10}  {'cold' if row.cold_start else 'warm':<5}"

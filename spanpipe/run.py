@@ -4,20 +4,38 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import itertools
 import json
 import os
 import queue
+import random
 import re
 import signal
 import sys
 import tempfile
 import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from extension.config import text_of
+from extension.problems import SourceError
+from sandbox.fault_file import FaultFileError, parse
+from sandbox.faults import (
+    ACCEPTED,
+    NO_FAULTS,
+    Answer,
+    FaultPlan,
+    TelemetryPlan,
+    not_reached,
+)
+from sandbox.telemetry import TelemetryFaults
 from spanpipe.configured import ENDPOINT_VARIABLE, checked_file
 from spanpipe.errors import CommandError
 from spanpipe.report import TablePrinter, rows_of
+from spanpipe.tally import Tally
+
+if TYPE_CHECKING:
+    from sandbox.environment import LambdaEnvironment
 
 OK_STATUS = 0
 LOST_STATUS = 1
@@ -51,6 +69,9 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--endpoint", help="send the spans to this OTLP endpoint instead")
     parser.add_argument(
+        "--faults", metavar="FILE", help="what is to go wrong, as YAML (see examples/faults.yaml)"
+    )
+    parser.add_argument(
         "--output", choices=("table", "json"), default="table", help="json: OTLP JSON lines"
     )
     parser.set_defaults(main=run)
@@ -64,9 +85,10 @@ def run(options: argparse.Namespace) -> int:
         raise CommandError("--count, --timeout and --memory must be above 0")
     directory = Path(options.directory).resolve()
     _check_handler(options.handler, directory)
+    plan = _fault_plan(options)
     environ = _environ(options, directory)
     printer = TablePrinter(sys.stdout, options.output == "table")
-    session = _Session(options, printer)
+    session = _Session(options, plan, printer)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     with tempfile.TemporaryDirectory(prefix="spanpipe-run-") as folder:
@@ -74,12 +96,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 class _Session:
-    def __init__(self, options: argparse.Namespace, printer: TablePrinter) -> None:
+    def __init__(self, options: argparse.Namespace, plan: FaultPlan, printer: TablePrinter) -> None:
         self._options = options
+        self._plan = plan
         self._printer = printer
         self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._seen: dict[str, set[str]] = {}
-        self._resent = 0
+        self._tally = Tally()
         self._uncaptured = False
         self._ledger_lines: list[str] = []
         self._lock = threading.Lock()
@@ -96,9 +118,9 @@ class _Session:
         from sandbox.launcher import write_extensions
         from sandbox.receiver import Receiver
 
-        options = self._options
+        options, plan = self._options, self._plan
         extensions = write_extensions(folder)
-        with Receiver(self._requests.put) as receiver:
+        with Receiver(self._requests.put, answer_to=self._answer_to) as receiver:
             if options.endpoint is None:
                 environ.setdefault("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf")
                 environ[ENDPOINT_VARIABLE] = receiver.http_endpoint
@@ -111,22 +133,63 @@ class _Session:
                 memory_mb=options.memory,
                 name=options.handler.replace("/", ".").partition(".")[0],
                 environ=environ,
+                enforce_memory=plan.enforce_memory,
             )
             with LambdaEnvironment(
-                function, str(extensions), on_line=self._on_line, telemetry=True
+                function,
+                str(extensions),
+                on_line=self._on_line,
+                telemetry=plan.telemetry.enabled,
+                faults=_telemetry_faults(plan.telemetry),
+                freeze_when_idle=plan.freeze_when_idle,
             ) as environment:
                 if options.endpoint is None:
                     self._printer.header()
-                for index in range(count):
-                    result = environment.invoke(events[index % len(events)])
-                    self._printer.expect(result.request_id, result.ordinal)
-                    self._drain()
+                self._invoke_all(environment, events, count)
                 environment.shutdown()
-                invoked = len(environment.invocations)
             if options.endpoint is None:
-                expected = {one.request_id for one in environment.invocations}
-                self._await(expected)
-        return self._summary(invoked)
+                self._await_spans()
+            reached = (count, receiver.request_count)
+        return self._summary(*reached)
+
+    def _invoke_all(self, environment: LambdaEnvironment, events: list[bytes], count: int) -> None:
+        from sandbox.environment import CRASH, EXTENSION_CRASH
+        from sandbox.injection import Injection
+
+        fresh = itertools.cycle(events)
+        event, request_id = events[0], None
+        for number in range(1, count + 1):
+            faults = self._plan.of_invocation(number)
+            if not faults.retry:
+                event, request_id = next(fresh), None
+            if faults != NO_FAULTS:
+                self._on_line("faults", f"invocation {number}: {faults}")
+            injection = Injection(environment, faults)
+            result = environment.invoke(
+                event,
+                faults.trace_header,
+                request_id=request_id,
+                tenant_id=faults.tenant_id,
+                on_begin=injection.begin,
+            )
+            request_id = result.request_id
+            invocation = environment.invocations[-1]
+            self._tally.invoked(number, request_id, invocation.began_unix_s)
+            if result.status == CRASH and EXTENSION_CRASH.encode() in result.payload:
+                # The function's log does not tell it, and no span can.
+                self._on_line("sandbox", f"invocation {number}: {result.payload.decode()}")
+            injection.wait()
+            if injection.wanted and not injection.struck:
+                self._on_line("faults", f"invocation {number}: nothing was left to strike by then")
+            if faults.shutdown_after is not None:
+                environment.shutdown(faults.shutdown_after)
+            self._drain()
+
+    def _answer_to(self, number: int) -> Answer:
+        answer = self._plan.answer(number)
+        if answer != ACCEPTED:
+            self._on_line("faults", f"request {number} to the collector: {answer}")
+        return answer
 
     def _on_line(self, name: str, line: str) -> None:
         if line.startswith("spanpipe: shutdown "):
@@ -143,10 +206,10 @@ class _Session:
             except queue.Empty:
                 return
 
-    def _await(self, expected: set[str]) -> None:
+    def _await_spans(self) -> None:
         """What the receiver has taken but not handed over yet."""
         self._drain()
-        while expected - set(self._seen):
+        while self._tally.lost:
             try:
                 self._show(self._requests.get(timeout=LAST_SPANS_S))
             except queue.Empty:
@@ -158,43 +221,59 @@ class _Session:
 
             print(to_json(request), flush=True)
         for row in rows_of(request):
-            span_ids = self._seen.setdefault(row.request_id, set())
-            if row.span_id in span_ids:
-                # An export that was cut off was sent again, span ID and all: backends know it.
-                self._resent += 1
+            ordinal = self._tally.received(row.request_id, row.span_id, row.start_unix_s)
+            if ordinal is None:
                 continue
-            span_ids.add(row.span_id)
             silent = row.fate in ("returned", "unreported") and not row.captured
             self._uncaptured = self._uncaptured or silent
-            self._printer.row(row)
+            self._printer.row(row, ordinal)
 
-    def _summary(self, invoked: int) -> int:
+    def _summary(self, invoked: int, requests: int) -> int:
         out = self._printer.note
+        for entry in not_reached(self._plan.invocations, invoked):
+            out(f"hint: {entry.place}: {entry.path}: not reached, {invoked} invoked")
+        for entry in not_reached(self._plan.collector, requests):
+            out(f"hint: {entry.place}: {entry.path}: not reached, {requests} requests came")
         if self._options.endpoint is not None:
             out(f"{invoked} invoked; what was received is the collector's to say")
             for line in self._ledger_lines:
                 out(f"the extension says: {line}")
             exported = sum(map(_exported, self._ledger_lines))
             return OK_STATUS if exported == invoked else LOST_STATUS
-        received = len(self._seen)
-        again = sum(map(len, self._seen.values())) - received
-        lost = invoked - received
         if self._uncaptured:
             out(
                 "hint: some invocations told no result; decorate the handler:"
                 "  from fifo import capture"
             )
-        out(
-            f"{invoked} invoked, {received} received, {lost} lost"
-            + (f", {again} with a second span" if again else "")
-            + (f", {self._resent} sent twice" if self._resent else "")
-        )
-        return LOST_STATUS if lost or again else OK_STATUS
+        out(str(self._tally))
+        return OK_STATUS if self._tally.is_even else LOST_STATUS
 
 
 def _exported(ledger_line: str) -> int:
     found = re.search(r" = exported (\d+) ", ledger_line)
     return int(found.group(1)) if found else 0
+
+
+def _fault_plan(options: argparse.Namespace) -> FaultPlan:
+    """The plan in the file, an empty one without. Raises CommandError with every mistake."""
+    if options.faults is None:
+        return FaultPlan()
+    try:
+        plan = parse(text_of(options.faults), options.faults, os.environ)
+    except (SourceError, FaultFileError) as error:
+        raise CommandError(f"{error}") from error
+    if plan.collector and options.endpoint is not None:
+        entry = plan.collector[0]
+        raise CommandError(
+            f"{entry.place}: {entry.path}: with --endpoint the collector is your own, "
+            "and answers as it likes; leave the section collector or --endpoint out"
+        )
+    return plan
+
+
+def _telemetry_faults(plan: TelemetryPlan) -> TelemetryFaults:
+    drawn = random.Random(plan.seed)  # noqa: S311
+    return TelemetryFaults(plan.drop, plan.duplicate, plan.swap, random=drawn)
 
 
 def _events(given: list[str]) -> list[bytes]:

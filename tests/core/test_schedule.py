@@ -8,6 +8,7 @@ from extension.schedule import (
     ASK_BEFORE_DEADLINE_S,
     FAREWELL_S,
     PROBE_S,
+    SHUTDOWN_FIRST_PART,
     START_GRACE_S,
     Decision,
     Schedule,
@@ -243,8 +244,8 @@ def test_the_farewell_takes_its_time_from_the_window() -> None:
     plan.on_shutdown(200.0, 202.0)
     until = 202.0 - 0.1 - FAREWELL_S
     slow = Waiting(9, 9, 0.0, farewell_s=0.4)
-    begun = decide(plan, slow, now_s=200.0)
-    assert begun == Decision(export_for_s=pytest.approx(until - 0.4 - 200.0), max_count=512)
+    for_s = SHUTDOWN_FIRST_PART * (until - 0.4 - 200.0)
+    assert decide(plan, slow, now_s=200.0).export_for_s == pytest.approx(for_s)
     assert decide(plan, slow, now_s=until - 0.4) == Decision(abort=True, exit=True)
     assert plan.leave_until_s == pytest.approx(202.0 - 0.1)
 
@@ -277,14 +278,27 @@ def test_shutdown_exports_everything_and_leaves() -> None:
     plan = schedule("next")
     plan.on_shutdown(200.0, 202.0)
     until = 202.0 - 0.1 - FAREWELL_S
-    assert decide(plan, FRESH, now_s=200.0) == Decision(
-        export_for_s=pytest.approx(until - 200.0), max_count=512
-    )
-    assert decide(plan, FRESH, now_s=201.0) == Decision(wake_at_s=pytest.approx(until))
-    done(plan, arrived=True, wall_s=1_100.0)
-    assert decide(plan, FRESH, now_s=201.0).export_for_s == pytest.approx(until - 201.0)
-    done(plan, arrived=True, wall_s=1_100.0)
+    for_s = SHUTDOWN_FIRST_PART * (until - 200.0)
+    begun = Decision(export_for_s=pytest.approx(for_s), max_count=512)
+    assert decide(plan, FRESH, now_s=200.0) == begun
+    assert decide(plan, FRESH, now_s=200.5) == Decision(wake_at_s=pytest.approx(200.0 + for_s))
+    done(plan, arrived=True)
+    assert decide(plan, FRESH, now_s=200.6).export_for_s is not None
+    done(plan, arrived=True)
     assert decide(plan, NONE, now_s=201.1) == Decision(exit=True)
+
+
+@pytest.mark.parametrize(("timeout_s", "first_s"), [(10.0, 1.08), (0.3, 0.3)])
+def test_shutdown_leaves_time_for_a_second_try(timeout_s: float, first_s: float) -> None:
+    """A part of the window, or the configured timeout; the second try has all that is left."""
+    plan = Schedule(lambda: 0.0)
+    plan.configure(FlushSettings(mode="next"), timeout_s)
+    plan.on_shutdown(200.0, 202.0)
+    assert decide(plan, FRESH, now_s=200.0).export_for_s == pytest.approx(first_s)
+    assert decide(plan, FRESH, now_s=200.0 + first_s) == Decision(abort=True)
+    done(plan, arrived=False)
+    second = decide(plan, FRESH, now_s=201.1)
+    assert second.export_for_s == pytest.approx(min(0.7, timeout_s))
 
 
 def test_shutdown_leaves_in_time_whatever_the_collector_does() -> None:

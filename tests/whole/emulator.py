@@ -78,6 +78,7 @@ class Emulator:
 
     `managed`: in its mode of Managed Instances, which has a Telemetry API. There it runs
     everything as a user of its own, so what is needed is bound where that user may go.
+    `more_extensions` has scripts by name, beside our own.
     """
 
     def __init__(
@@ -89,12 +90,16 @@ class Emulator:
         environ: Mapping[str, str],
         *,
         managed: bool = False,
+        more_extensions: Mapping[str, str] | None = None,
     ) -> None:
         emulator = program("emulator")
         enter = namespace_command()
         opt = folder / "opt"
         opt.mkdir()
-        write_extensions(opt, "/opt")
+        extensions = write_extensions(opt, "/opt")
+        for name, script in (more_extensions or {}).items():
+            (extensions / name).write_text(script)
+            (extensions / name).chmod(0o755)
         runtime = [sys.executable, "-m", "awslambdaric", handler]
         script = 'mount --bind "$1" /opt && shift\n'
         if managed:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from extension.blackbox import NAME
 from extension.breaker import OPEN_AFTER
 from extension.loop import FREEZE_LOOK_S, FROZEN_S
 from sandbox.environment import Function, LambdaEnvironment
@@ -20,7 +21,7 @@ from sandbox.launcher import write_extensions
 from sandbox.receiver import Receiver
 from tests import collectors
 from tests.whole.scenario import FOLDER
-from tests.whole.test_environments import attributes_of, servers
+from tests.whole.test_environments import attributes_of, eventually, servers
 from tests.whole.test_flush import held_s
 
 IDLE_S = 10.0
@@ -243,3 +244,34 @@ def test_what_a_freeze_cut_off_is_tried_again_at_once(tmp_path: Path) -> None:
         assert before_shutdown >= OPEN_AFTER
     (ledger,) = life.ledgers()
     assert ledger[1] == f"accepted {count} = exported {count} + waiting 0 + dropped 0"
+
+
+def test_what_died_with_a_killed_extension_is_counted_by_the_next(tmp_path: Path) -> None:
+    """The invocation that ran has its span all the same; those that waited are named as lost."""
+    with Receiver() as receiver:
+        config = "flush: {mode: next, max_age_ms: 600000}"
+        life = Life(tmp_path, receiver.http_endpoint, config, handler="fate_function.handler")
+        with life.environment as environment:
+            environment.invoke(b'{"do": "fine"}')
+            environment.invoke(b'{"do": "fine"}')
+            hang = {"event": b'{"do": "hang"}', "request_id": "the-one-that-hangs"}
+            caller = threading.Thread(target=environment.invoke, kwargs=hang)
+            caller.start()
+            page = Path(environment.directory) / NAME
+            # Its START has been read: the page has what it told.
+            assert eventually(lambda: b"the-one-that-hangs" in page.read_bytes())
+            assert environment.kill("extension")
+            caller.join()
+            environment.invoke(b'{"do": "fine"}')
+            expected = [one.request_id for one in environment.invocations]
+        told = [attributes_of(one) for one in servers(receiver)]
+    assert [one["faas.invocation_id"] for one in told] == expected[2:]
+    assert [one["spanpipe.fate"] for one in told] == ["crashed", "returned"]
+    assert told[0]["error.type"] == "Extension.Crash"
+    assert life.ledgers() == [
+        (
+            "spindown",
+            "accepted 2 + recovered 2 = exported 2 + waiting 0 + dropped 2 "
+            "(lost_extension_killed 2)",
+        )
+    ]

@@ -24,7 +24,10 @@ ANSWER = {"answer": "x" * 20_000, "text": "ä€😀"}
 def environment(folder: Path, endpoint: str | None) -> LambdaEnvironment:
     extensions = None if endpoint is None else str(write_extensions(folder))
     environ = {} if endpoint is None else {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": endpoint}
-    function = Function(HANDLER, str(FOLDER), timeout_s=TIMEOUT_S, environ=environ)
+    # Lambda itself fails an invocation whose extension has ended; here the function is watched.
+    function = Function(
+        HANDLER, str(FOLDER), timeout_s=TIMEOUT_S, environ=environ, extension_crash_fails=False
+    )
     return LambdaEnvironment(function, extensions)
 
 
