@@ -26,15 +26,14 @@ def run(names: Sequence[str], count: int, seed: int, folder: Path) -> dict[str, 
         plan = new_plan(names, count, seed, folder, stack)
         plan.config["flush"] = {"mode": "next", "max_age_ms": 600_000}
 
-        def live(number: int) -> tuple[list[ExtensionExit], list[LedgerLine]]:
-            with Life(plan, ours=True, number=number) as life:
-                for index in range(INVOCATIONS):
-                    life.invoke(index)
-                exits = life.end()
-            return exits, life.ledgers()
-
+        lives = []
         with ThreadPoolExecutor(AT_A_TIME) as pool:
-            lives = list(pool.map(live, range(count)))
+            for start in range(0, count, AT_A_TIME):
+                # Made in one thread: a script that is being written cannot be executed, and
+                # whoever forks meanwhile holds it open (ETXTBSY).
+                numbers = range(start, min(start + AT_A_TIME, count))
+                made = [Life(plan, ours=True, number=number) for number in numbers]
+                lives += list(pool.map(_live, made))
     exits = [one for left, _ in lives for one in left]
     ledgers = [one for _, told in lives for one in told]
     failures = judge_exits(exits)
@@ -57,3 +56,11 @@ def run(names: Sequence[str], count: int, seed: int, folder: Path) -> dict[str, 
         "ledger": ledgers[-1].text if ledgers else "",
         "failures": failures,
     }
+
+
+def _live(life: Life) -> tuple[list[ExtensionExit], list[LedgerLine]]:
+    with life:
+        for index in range(INVOCATIONS):
+            life.invoke(index)
+        exits = life.end()
+    return exits, life.ledgers()
