@@ -46,6 +46,7 @@ RESULT_BODY = "spanpipe.result.body"
 RESULT_SIZE_BYTES = "spanpipe.result.size_bytes"
 RESULT_TRUNCATED = "spanpipe.result.truncated"
 RESULT_CONTENT_KIND = "spanpipe.result.content_kind"
+RESULT_REDACTED = "spanpipe.result.redacted"
 
 # Span events
 EXCEPTION = "exception"

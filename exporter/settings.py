@@ -46,3 +46,16 @@ class ExporterSettings:
     tls: TlsSettings = field(default_factory=TlsSettings)
     metrics_endpoint: str | None = None
     """For HTTP: where metrics go, the whole URL. gRPC has one endpoint for all signals."""
+
+
+@dataclass(frozen=True, slots=True)
+class RedactSettings:
+    """What is left out of whatever was captured.
+
+    `keys` are names whose values go, with ``*`` for any text; `patterns` regular expressions,
+    checked by `exporter.patterns`; `defaults` false leaves these two alone.
+    """
+
+    keys: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
+    defaults: bool = True

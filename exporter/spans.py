@@ -8,7 +8,9 @@ conventions 1.44, "FaaS spans", "AWS Lambda" and "Exceptions on spans".
 from __future__ import annotations
 
 import base64
+import codecs
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 
 from opentelemetry.sdk.resources import Resource
@@ -34,6 +36,7 @@ from exporter.record import (
     Report,
     Supplement,
 )
+from exporter.redaction import Redactor
 
 Attributes = dict[str, AttributeValue]
 
@@ -41,6 +44,11 @@ _BYTES_PER_MB = 1024 * 1024
 _ARN_PARTS = 7
 """``arn:aws:lambda:region:account:function:name``; a qualifier is the eighth."""
 _NO_ALIAS = "$LATEST"
+_NO_BODY = "none"
+_BINARY = "binary"
+_MESSAGE_IS_CUT_BYTES = 4_093
+_STACK_TRACE_IS_CUT_BYTES = 16_381
+"""The function cuts them at three bytes more, between characters, and does not say so."""
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _UNSET = Status(StatusCode.UNSET)
 
@@ -81,6 +89,10 @@ class SpanBuilder:
 
     `service_name` None: the resource attributes' own, else the function's name.
     `platform_spans` False: what Lambda has timed inside an invocation is left out.
+
+    What leaves is decided here, whatever was captured before the configuration was known:
+    `response` False sends no body, one over `max_body_bytes` is cut (None: as it came), and
+    `redactor` leaves out secrets (None: the default rules).
     """
 
     def __init__(
@@ -89,8 +101,14 @@ class SpanBuilder:
         resource_attributes: Mapping[str, str | bool | int | float] | None = None,
         *,
         platform_spans: bool = True,
+        response: bool = True,
+        max_body_bytes: int | None = None,
+        redactor: Redactor | None = None,
     ) -> None:
         self._platform_spans = platform_spans
+        self._response = response
+        self._max_body_bytes = max_body_bytes
+        self._redactor = redactor or Redactor()
         self._service_name = _encodable(service_name or "")
         self._resource_attributes = {
             _encodable(name): _encodable(value) if isinstance(value, str) else value
@@ -165,11 +183,11 @@ class SpanBuilder:
                 name=invocation.environment.function_name,
                 context=context,
                 resource=resource,
-                attributes=_invocation_attributes(invocation),
-                events=_invocation_events(invocation, own),
+                attributes=self._invocation_attributes(invocation),
+                events=self._invocation_events(invocation, own),
                 links=_links(invocation),
                 kind=SpanKind.SERVER,
-                status=_status(invocation),
+                status=self._status(invocation),
                 start_time=invocation.start_unix_ns,
                 end_time=invocation.end_unix_ns,
                 instrumentation_scope=self._scope,
@@ -179,7 +197,7 @@ class SpanBuilder:
             parent = context
             if child.parent_span_id is not None and child.parent_span_id in child_ids:
                 parent = _context(invocation.trace_id, child.parent_span_id)
-            events = [_event(event) for event in of_child.get(child.span_id, ())]
+            events = [self._event(event) for event in of_child.get(child.span_id, ())]
             built.append(self._child(invocation.trace_id, child, parent, resource, events))
 
     def _add_late_spans(self, late: Supplement, built: list[ReadableSpan]) -> None:
@@ -207,12 +225,13 @@ class SpanBuilder:
         resource: Resource,
         events: list[SdkEvent],
     ) -> ReadableSpan:
-        attributes = dict(child.attributes)
+        attributes = self._redactor.attributes(child.attributes)
         status = _UNSET
         if child.failure is not None:
-            attributes[names.ERROR_TYPE] = child.failure.error_type
-            events.append(_exception(child.failure, child.end_unix_ns))
-            status = Status(StatusCode.ERROR, child.failure.message or None)
+            failure = self._failure(child.failure)
+            attributes[names.ERROR_TYPE] = failure.error_type
+            events.append(_exception(failure, child.end_unix_ns))
+            status = Status(StatusCode.ERROR, failure.message or None)
         return ReadableSpan(
             name=child.name,
             context=_context(trace_id, child.span_id),
@@ -226,6 +245,87 @@ class SpanBuilder:
             end_time=child.end_unix_ns,
             instrumentation_scope=self._scope,
         )
+
+    def _invocation_attributes(self, invocation: Invocation) -> Attributes:
+        found = _invocation_attributes(invocation)
+        if invocation.result is not None:
+            found.update(self._result_attributes(invocation.result))
+        if invocation.produced_bytes is not None:
+            found[names.PRODUCED_BYTES] = invocation.produced_bytes
+        if invocation.report is not None:
+            found.update(_report_attributes(invocation.report))
+        return found
+
+    def _result_attributes(self, payload: Payload) -> Attributes:
+        if not self._response:
+            payload = replace(payload, body=b"", content_kind=_NO_BODY)
+        found: Attributes = {names.RESULT_CONTENT_KIND: payload.content_kind}
+        if payload.content_kind != _NO_BODY:
+            body = _cut(payload, self._max_body_bytes)
+            truncated = payload.truncated or len(body) < len(payload.body)
+            text, redacted = self._body_text(body, payload.content_kind, cut=truncated)
+            found[names.RESULT_BODY] = text
+            found[names.RESULT_TRUNCATED] = truncated
+            if redacted:
+                found[names.RESULT_REDACTED] = redacted
+        if payload.size_bytes is not None:
+            found[names.RESULT_SIZE_BYTES] = payload.size_bytes
+        return found
+
+    def _body_text(self, body: bytes, content_kind: str, *, cut: bool) -> tuple[str, int]:
+        """OTLP attributes are text: binary bodies as base64 (RFC 4648).
+
+        Bytes that are text all the same are read as text before; others hold no names.
+        """
+        if content_kind != _BINARY:
+            return self._redactor.text(body.decode("utf-8", "backslashreplace"), cut=cut)
+        try:
+            # A cut may have left a part of a character at the end.
+            text = codecs.getincrementaldecoder("utf-8")().decode(body, final=not cut)
+        except UnicodeDecodeError:
+            return base64.b64encode(body).decode("ascii"), 0
+        text, redacted = self._redactor.text(text, cut=cut)
+        kept = text.encode() if redacted else body
+        return base64.b64encode(kept).decode("ascii"), redacted
+
+    def _invocation_events(self, invocation: Invocation, own: Sequence[Event]) -> list[SdkEvent]:
+        events = [self._event(event) for event in own]
+        events += [self._partial(index, one) for index, one in enumerate(invocation.partials)]
+        if invocation.exception is not None:
+            exception = self._failure(invocation.exception)
+            events.append(_exception(exception, invocation.end_unix_ns))
+        return events
+
+    def _event(self, event: Event) -> SdkEvent:
+        attributes = self._redactor.attributes(event.attributes)
+        return SdkEvent(event.name, attributes, event.time_unix_ns)
+
+    def _partial(self, index: int, partial: Partial) -> SdkEvent:
+        attributes = {
+            "spanpipe.partial_result.index": index,
+            **self._result_attributes(partial.payload),
+        }
+        return SdkEvent(names.PARTIAL_RESULT, attributes, partial.time_unix_ns)
+
+    def _status(self, invocation: Invocation) -> Status:
+        error_type = _error_type(invocation)
+        if error_type is None:
+            return _UNSET
+        failure = invocation.failure
+        message = self._failure(failure).message if failure is not None else ""
+        return Status(StatusCode.ERROR, message or error_type)
+
+    def _failure(self, failure: Failure) -> Failure:
+        return replace(
+            failure,
+            message=self._text(failure.message, _MESSAGE_IS_CUT_BYTES),
+            stack_trace=self._text(failure.stack_trace, _STACK_TRACE_IS_CUT_BYTES),
+        )
+
+    def _text(self, text: str, is_cut_bytes: int) -> str:
+        return self._redactor.text(text, cut=len(text.encode("utf-8", "replace")) >= is_cut_bytes)[
+            0
+        ]
 
 
 def _encodable(text: str) -> str:
@@ -266,12 +366,6 @@ def _invocation_attributes(invocation: Invocation) -> Attributes:
         found[names.TENANT_ID] = invocation.tenant_id
     if invocation.durable_execution_arn:
         found[names.DURABLE_EXECUTION_ARN] = invocation.durable_execution_arn
-    if invocation.result is not None:
-        found.update(_result_attributes(invocation.result))
-    if invocation.produced_bytes is not None:
-        found[names.PRODUCED_BYTES] = invocation.produced_bytes
-    if invocation.report is not None:
-        found.update(_report_attributes(invocation.report))
     return found
 
 
@@ -315,46 +409,13 @@ def _error_type(invocation: Invocation) -> str | None:
     return FATE_ERROR_TYPES.get(invocation.fate)
 
 
-def _status(invocation: Invocation) -> Status:
-    error_type = _error_type(invocation)
-    if error_type is None:
-        return _UNSET
-    message = invocation.failure.message if invocation.failure is not None else ""
-    return Status(StatusCode.ERROR, message or error_type)
-
-
-def _result_attributes(payload: Payload) -> Attributes:
-    found: Attributes = {names.RESULT_CONTENT_KIND: payload.content_kind}
-    if payload.content_kind != "none":
-        found[names.RESULT_BODY] = _body_text(payload)
-        found[names.RESULT_TRUNCATED] = payload.truncated
-    if payload.size_bytes is not None:
-        found[names.RESULT_SIZE_BYTES] = payload.size_bytes
-    return found
-
-
-def _body_text(payload: Payload) -> str:
-    """OTLP attributes are text: binary bodies as base64 (RFC 4648)."""
-    if payload.content_kind == "binary":
-        return base64.b64encode(payload.body).decode("ascii")
-    return payload.body.decode("utf-8", "backslashreplace")
-
-
-def _invocation_events(invocation: Invocation, own: Sequence[Event]) -> list[SdkEvent]:
-    events = [_event(event) for event in own]
-    events += [_partial(index, one) for index, one in enumerate(invocation.partials)]
-    if invocation.exception is not None:
-        events.append(_exception(invocation.exception, invocation.end_unix_ns))
-    return events
-
-
-def _event(event: Event) -> SdkEvent:
-    return SdkEvent(event.name, dict(event.attributes), event.time_unix_ns)
-
-
-def _partial(index: int, partial: Partial) -> SdkEvent:
-    attributes = {"spanpipe.partial_result.index": index, **_result_attributes(partial.payload)}
-    return SdkEvent(names.PARTIAL_RESULT, attributes, partial.time_unix_ns)
+def _cut(payload: Payload, limit: int | None) -> bytes:
+    """The body within `limit` bytes, never a part of a character of text."""
+    body = payload.body
+    if limit is not None and len(body) > limit and payload.content_kind != _BINARY:
+        while limit > 0 and body[limit] & 0xC0 == 0x80:
+            limit -= 1
+    return body[:limit]
 
 
 def _exception(failure: Failure, time_unix_ns: int) -> SdkEvent:

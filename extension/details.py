@@ -11,16 +11,15 @@ MAX_INTEGER = 2**63 - 1
 """OTLP's int_value is a signed 64-bit integer."""
 
 
-def payload(body: messages.Body, max_bytes: int, *, keep: bool) -> Payload:
-    """`body` within the policy; without `keep` its size alone."""
-    kind = messages.CONTENT_KINDS[body.content_kind if keep else messages.NO_BODY]
-    data = body.data if keep else b""
-    cut = encoding.cut_utf8(data, max_bytes)
+def payload(body: messages.Body, max_bytes: int) -> Payload:
+    """`body`, of which `max_bytes` are kept; text is cut between characters."""
+    binary = body.content_kind == messages.BINARY
+    cut = body.data[:max_bytes] if binary else encoding.cut_utf8(body.data, max_bytes)
     return Payload(
         body=cut,
         size_bytes=body.size_bytes,
-        truncated=body.truncated or len(cut) < len(data),
-        content_kind=kind,
+        truncated=body.truncated or len(cut) < len(body.data),
+        content_kind=messages.CONTENT_KINDS[body.content_kind],
     )
 
 

@@ -60,8 +60,8 @@ class Lifecycle:
     """Feed it events and messages in the order they were read; take finished records.
 
     `draw` gives that many random bytes from the operating system, for the IDs of an
-    invocation whose function sent no START. `max_body_bytes` and `keep_bodies` enforce the
-    policy once more: a writer may not have heard of it.
+    invocation whose function sent no START. `max_body_bytes` is what is kept of a body, for
+    memory's sake: a writer may not have heard of the policy.
 
     `writer_speaks`: the newest attempt, or while it has not said anything the one before, had
     a START, so an end may be expected.
@@ -78,13 +78,11 @@ class Lifecycle:
         draw: Draw,
         *,
         max_body_bytes: int = 65_536,
-        keep_bodies: bool = True,
         initialization_type: str = ON_DEMAND,
         ready_unix_ns: int = 0,
     ) -> None:
         self.environment = environment
         self.max_body_bytes = max_body_bytes
-        self.keep_bodies = keep_bodies
         self.counts: dict[str, int] = {}
         self.writer_speaks = False
         self.platform_tells_ends = False
@@ -371,7 +369,7 @@ class Lifecycle:
         elif isinstance(message, messages.Start):
             first = attempt.adopt(message)
         elif isinstance(message, messages.Result):
-            result = details.payload(message.body, self.max_body_bytes, keep=self.keep_bodies)
+            result = details.payload(message.body, self.max_body_bytes)
             first = attempt.note_result(result, message.end_unix_ns, size_bytes, now_unix_ns)
         elif isinstance(message, messages.Error):
             failure = Failure(message.error_type, message.message, message.stack_trace)
@@ -384,7 +382,7 @@ class Lifecycle:
     def _add_detail(self, attempt: Attempt, message: messages.Message, size_bytes: int) -> None:
         if isinstance(message, messages.Partial):
             if self._takes(attempt.takes(attempt.partials, size_bytes)):
-                body = details.payload(message.body, self.max_body_bytes, keep=self.keep_bodies)
+                body = details.payload(message.body, self.max_body_bytes)
                 attempt.partials.append(Partial(message.time_unix_ns, body))
             return
         assert isinstance(message, messages.Span | messages.Event)  # noqa: S101 - for the types

@@ -251,8 +251,10 @@ class Loop:
         self._delivery.configure(settings)
         timeout_ms = settings.exporter.timeout_ms if settings.exporter is not None else 0
         self._schedule.configure(settings.flush, timeout_ms / 1000)
-        self._lifecycle.max_body_bytes = settings.capture.max_body_bytes
-        self._lifecycle.keep_bodies = settings.capture.response
+        # What is not to leave need not be kept either; that it does not, the conversion decides.
+        self._lifecycle.max_body_bytes = (
+            settings.capture.max_body_bytes if settings.capture.response else 0
+        )
         self._publish(
             enabled=settings.enabled,
             response=settings.capture.response,

@@ -94,12 +94,16 @@ class Pipeline:
         if settings is not None and settings.exporter is not None:
             from exporter.batch import BatchExport
             from exporter.delivery import open_sender
+            from exporter.redaction import Redactor
             from exporter.spans import SpanBuilder
 
             builder = SpanBuilder(
                 settings.service_name,
                 settings.resource_attributes,
                 platform_spans=settings.signals.platform_spans,
+                response=settings.capture.response,
+                max_body_bytes=settings.capture.max_body_bytes,
+                redactor=Redactor(settings.redact),
             )
             sender = open_sender(settings.exporter)
             if settings.fallback == FALLBACK_STDOUT:

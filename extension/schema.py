@@ -6,7 +6,16 @@ import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from exporter.settings import OTLP_GRPC, OTLP_HTTP, ExporterSettings, RequestLimits, TlsSettings
+from exporter.patterns import PatternError, compile_pattern
+from exporter.secret_names import glob_problem
+from exporter.settings import (
+    OTLP_GRPC,
+    OTLP_HTTP,
+    ExporterSettings,
+    RedactSettings,
+    RequestLimits,
+    TlsSettings,
+)
 from extension.log import LEVELS
 from extension.pairs import PairsError, parse_pairs
 from extension.problems import Origin, Place, Problem, shown
@@ -28,6 +37,10 @@ DEFAULT_HTTP_ENDPOINT = "http://localhost:4318/v1/traces"
 DEFAULT_GRPC_ENDPOINT = "http://localhost:4317"
 MIB = 1024 * 1024
 MAX_BODY_BYTES = 6 * MIB
+
+MAX_REDACT_KEYS = 256
+MAX_REDACT_PATTERNS = 32
+"""Each pattern is one more search of every text."""
 
 MAX_INT = 2**63
 """OTLP's integers are signed and have 64 bits."""
@@ -158,6 +171,34 @@ class Section:
             return default
         return node.value
 
+    def texts(
+        self, key: str, max_count: int, problem_of: Callable[[str], str | None]
+    ) -> tuple[str, ...]:
+        """A list of at most `max_count` texts, each without a problem by `problem_of`."""
+        node = self.node(key)
+        if node is None:
+            return ()
+        if not isinstance(node.value, list):
+            self._wrong(node, key, f"must be a list of texts, not {node.kind}")
+            return ()
+        if len(node.value) > max_count:
+            self._wrong(node, key, f"has {len(node.value)} entries, must have at most {max_count}")
+            return ()
+        found: list[str] = []
+        for index, item in enumerate(node.value):
+            path = f"{self.path(key)}[{index}]"
+            if item.value is None or isinstance(item.value, list | dict):
+                self._reading.wrong(item, path, f"must be a text, not {item.kind}")
+                continue
+            problem = problem_of(item.text)
+            if problem is not None:
+                if item.written != item.text:
+                    # What a variable holds may be a secret; the reason may quote it.
+                    problem = problem.partition(":")[0]
+                self._reading.wrong(item, path, f"{shown(item.written)} {problem}")
+            found.append(item.text)
+        return tuple(found)
+
     def pairs(
         self, key: str, value_of: Callable[[Section], object], *, has_case: bool = True
     ) -> dict[str, object]:
@@ -252,6 +293,13 @@ def read_settings(root: Node, reading: Reading) -> Settings:
         max_body_bytes=capture.integer("max_body_bytes", 65_536, 0, MAX_BODY_BYTES),
     )
     capture.finish()
+    redact = top.section("redact")
+    redact_settings = RedactSettings(
+        keys=redact.texts("keys", MAX_REDACT_KEYS, glob_problem),
+        patterns=redact.texts("patterns", MAX_REDACT_PATTERNS, _pattern_problem),
+        defaults=redact.boolean("defaults", True),
+    )
+    redact.finish()
     signals = top.section("signals")
     signal_settings = SignalSettings(
         platform_spans=signals.boolean("platform_spans", True),
@@ -280,12 +328,21 @@ def read_settings(root: Node, reading: Reading) -> Settings:
         },
         flush=flush_settings,
         capture=capture_settings,
+        redact=redact_settings,
         signals=signal_settings,
         limits=limit_settings,
         spool=spool_settings,
         fallback=fallback,
         log_level=level,
     )
+
+
+def _pattern_problem(text: str) -> str | None:
+    try:
+        compile_pattern(text)
+    except PatternError as error:
+        return str(error)
+    return None
 
 
 def _exporter(section: Section, reading: Reading) -> ExporterSettings:

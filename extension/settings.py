@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from exporter.settings import ExporterSettings, RequestLimits
+from exporter.settings import ExporterSettings, RedactSettings, RequestLimits
 
 FLUSH_AUTO = "auto"
 FLUSH_END = "end"
@@ -27,7 +27,7 @@ class FlushSettings:
 
 @dataclass(frozen=True, slots=True)
 class CaptureSettings:
-    """What of a result leaves the function."""
+    """What of a result leaves the function, and what of it the extension."""
 
     response: bool = True
     max_body_bytes: int = 65_536
@@ -67,6 +67,7 @@ class Settings:
     resource_attributes: Mapping[str, str | bool | int | float] = field(default_factory=dict)
     flush: FlushSettings = field(default_factory=FlushSettings)
     capture: CaptureSettings = field(default_factory=CaptureSettings)
+    redact: RedactSettings = field(default_factory=RedactSettings)
     signals: SignalSettings = field(default_factory=SignalSettings)
     limits: RequestLimits = field(default_factory=RequestLimits)
     spool: SpoolSettings = field(default_factory=SpoolSettings)

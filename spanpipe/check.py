@@ -82,6 +82,10 @@ def _rows(config: LoadedConfig) -> list[tuple[str, str, str]]:
         values[f"flush.{name}"] = getattr(flush, name)
     values["capture.response"] = settings.capture.response
     values["capture.max_body_bytes"] = settings.capture.max_body_bytes
+    values["redact.keys"] = ", ".join(settings.redact.keys) or None
+    # A pattern may be the secret itself, from a variable.
+    values["redact.patterns"] = f"{len(settings.redact.patterns)} (not shown)"
+    values["redact.defaults"] = settings.redact.defaults
     values["signals.platform_spans"] = settings.signals.platform_spans
     values["signals.metrics"] = settings.signals.metrics
     values["limits.max_request_bytes"] = settings.limits.max_bytes

@@ -12,7 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.settings import OTLP_GRPC, OTLP_HTTP, ExporterSettings, RequestLimits, TlsSettings
+from exporter.secret_names import DEFAULT_KEYS, NOT_SECRET
+from exporter.settings import (
+    OTLP_GRPC,
+    OTLP_HTTP,
+    ExporterSettings,
+    RedactSettings,
+    RequestLimits,
+    TlsSettings,
+)
 from extension.config import LoadedConfig, default_path, find, load
 from extension.settings import (
     CaptureSettings,
@@ -48,6 +56,13 @@ def test_the_package_carries_the_file_at_the_top() -> None:
     assert (root / "extension" / "config.yaml").samefile(root / "config.yaml")
 
 
+def test_the_shipped_file_writes_the_default_names_out() -> None:
+    """The list in config.yaml is the one in force."""
+    text = Path(default_path() or "").read_text(encoding="utf-8")
+    written = text.partition("  # These names too:\n")[2].partition("  defaults:")[0]
+    assert written.replace("#", "").split() == [*DEFAULT_KEYS, "but", *NOT_SECRET]
+
+
 def test_every_key_is_read(tmp_path: Path) -> None:
     """A file that changes everything, compared whole."""
     text = """
@@ -69,6 +84,7 @@ resource:
     - {name: tagged, value: !!str 7}
 flush: {mode: end, hold_ms: 1, max_age_ms: 2, max_spans: 3, max_bytes: 4096}
 capture: {response: false, max_body_bytes: 9}
+redact: {keys: [iban, "*tax*", 7], patterns: ['\\d{16}', "${VALUE}"], defaults: false}
 signals: {platform_spans: false, metrics: true}
 limits: {max_request_bytes: 100000, max_request_spans: 5}
 spool: {max_bytes: 0, max_age_s: 6}
@@ -97,6 +113,7 @@ log_level: debug
             },
             flush=FlushSettings("end", 1, 2, 3, 4096),
             capture=CaptureSettings(False, 9),
+            redact=RedactSettings(("iban", "*tax*", "7"), (r"\d{16}", "t$1"), False),
             signals=SignalSettings(False, True),
             limits=RequestLimits(100_000, 5),
             spool=SpoolSettings(0, 6),
@@ -113,7 +130,7 @@ log_level: debug
         ("flsh: {}", "f:1:1: flsh: unknown key; did you mean flush?"),
         (
             "zzz: 1",
-            "f:1:1: zzz: unknown key; known: exporter, resource, flush, capture, "
+            "f:1:1: zzz: unknown key; known: exporter, resource, flush, capture, redact, "
             "signals, limits, spool, fallback, log_level",
         ),
         ("flush: [1]", "f:1:8: flush: must be a mapping, not a list"),
@@ -127,6 +144,31 @@ log_level: debug
         (
             "capture: {response: yes}",
             "f:1:21: capture.response: must be true or false, not a text",
+        ),
+        ("redact: {keys: iban}", "f:1:16: redact.keys: must be a list of texts, not a text"),
+        ("redact: {keys: [[a]]}", "f:1:17: redact.keys[0]: must be a text, not a list"),
+        (
+            'redact: {keys: ["*"]}',
+            "f:1:17: redact.keys[0]: * holds no letter and no digit; capture: {response: false} "
+            "sends no body at all",
+        ),
+        (
+            f"redact: {{patterns: [{', '.join(33 * ['a'])}]}}",
+            "f:1:20: redact.patterns: has 33 entries, must have at most 32",
+        ),
+        (
+            "redact: {patterns: ['a(']}",
+            "f:1:21: redact.patterns[0]: a( is no regular expression: missing ), unterminated "
+            "subpattern at position 1",
+        ),
+        (
+            "redact: {patterns: [a, '${PATTERN}']}",
+            "f:1:24: redact.patterns[1]: ${PATTERN} is no regular expression",
+        ),
+        (
+            "redact: {patterns: ['(a+)+b']}",
+            "f:1:21: redact.patterns[0]: (a+)+b could take for ever: a repeat in a repeat without "
+            "an end; write it as one repeat, or give the outer an end, as in {1,8}",
         ),
         (
             "exporter: {otlp_http: {endpoint: collector:4318}}",
@@ -229,7 +271,7 @@ log_level: debug
 )
 def test_each_error_names_place_key_and_what_to_do(text: str, error: str) -> None:
     """One sentence, compared whole; what a variable holds is never in it."""
-    environ = {"SECRET": "s3cret", "NUMBER": "987654"}
+    environ = {"SECRET": "s3cret", "NUMBER": "987654", "PATTERN": "s3cret[z-a]"}
     assert parse(text, **environ) == (Settings(exporter=None), (error,))
 
 

@@ -302,20 +302,17 @@ def test_a_writer_speaks_while_its_last_invocation_had_a_start() -> None:
     assert [*spoke, core.writer_speaks] == [False, True, False, False, True]
 
 
-def test_the_policy_is_enforced_on_what_was_sent_all_the_same() -> None:
-    """A writer that has not heard of the limits does not get around them."""
+def test_no_more_of_a_body_is_kept_than_may_leave() -> None:
+    """A writer that has not heard of the limit fills no memory; binary is cut to the byte."""
     core = lifecycle()
     core.max_body_bytes = 3
     core.on_invoke(invoke(), 1 * SECOND_NS)
-    send(core, [start(), result(data="äöü".encode())])
+    binary = messages.Body(b"\x80" * 5, 5, truncated=False, content_kind=messages.BINARY)
+    emitted = messages.Partial("r-1", SPAN, time_unix_ns=1, body=binary)
+    send(core, [start(), emitted, result(data="äöü".encode())])
     (record,) = core.on_shutdown("spindown", 9 * SECOND_NS)
     assert record.result == Payload("ä".encode(), 6, True, "json")
-    core = lifecycle()
-    core.keep_bodies = False
-    core.on_invoke(invoke(), 1 * SECOND_NS)
-    send(core, [start(), result()])
-    (record,) = core.on_shutdown("spindown", 9 * SECOND_NS)
-    assert record.result == Payload(b"", 4, False, "none")
+    assert record.partials == (Partial(1, Payload(b"\x80" * 3, 5, True, "binary")),)
 
 
 def test_the_table_is_complete_and_closed_is_final() -> None:

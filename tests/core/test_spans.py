@@ -1,5 +1,6 @@
 """Records to spans, compared whole in the form that leaves."""
 
+import base64
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +22,8 @@ from exporter.record import (
     Report,
     Supplement,
 )
+from exporter.redaction import Redactor
+from exporter.settings import RedactSettings
 from exporter.spans import SpanBuilder, resource_id, spanpipe_version
 
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:shop"
@@ -342,3 +345,103 @@ def test_a_resource_is_hashed_once_and_equals_the_sdks_own() -> None:
     plain = Resource(own.resource.attributes)
     assert (own.resource, hash(own.resource)) == (plain, hash(plain))
     assert own.resource is builder.spans([RETURNED])[0].resource
+
+
+def test_secrets_are_left_out_of_everything_that_was_captured() -> None:
+    """Result, partial results, attributes, exceptions, stack traces, status: by default."""
+    left_out = "[REDACTED]"
+    failure = Failure("ValueError", "password=x", "File …\nValueError: password=x")
+    child = ChildSpan(b"child--1", None, "query", 1, 2, {"password": "x", "n": 1}, failure)
+    story = replace(
+        RETURNED,
+        fate=Fate.RAISED,
+        failure=failure,
+        exception=failure,
+        result=Payload(b'{"token":"x","a":{"pin":1}}', 27, False, "json"),
+        children=(child,),
+        events=(Event(1, "hit", {"url": "/?token=x&a=1"}),),
+        partials=(Partial(1, Payload(b"a=1&password=x", 14, False, "text")),),
+    )
+    own, inner = plain([story])["spans"]
+    assert own["attributes"] == {
+        **ATTRIBUTES,
+        "spanpipe.fate": "raised",
+        "error.type": "ValueError",
+        "spanpipe.result.body": f'{{"token":"{left_out}","a":{{"pin":"{left_out}"}}}}',
+        "spanpipe.result.redacted": "2",
+        "spanpipe.result.size_bytes": "27",
+    }
+    exception = {
+        "exception.type": "ValueError",
+        "exception.message": f"password={left_out}",
+        "exception.stacktrace": f"File …\nValueError: password={left_out}",
+    }
+    assert [event["attributes"] for event in own["events"]] == [
+        {"url": f"/?token={left_out}&a=1"},
+        {
+            "spanpipe.partial_result.index": "0",
+            "spanpipe.result.content_kind": "text",
+            "spanpipe.result.body": f"a=1&password={left_out}",
+            "spanpipe.result.redacted": "1",
+            "spanpipe.result.truncated": False,
+            "spanpipe.result.size_bytes": "14",
+        },
+        exception,
+    ]
+    assert own["status"] == inner["status"] == {"code": 2, "message": f"password={left_out}"}
+    assert inner["attributes"] == {"password": left_out, "n": "1", "error.type": "ValueError"}
+    assert [event["attributes"] for event in inner["events"]] == [exception]
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'{"password":"x"}', b'{"password":"[REDACTED]"}'),
+        (b'{"a":"\xc3\xa4"}', b'{"a":"\xc3\xa4"}'),
+        (b'{"password":"\xc3', b'{"password":"[REDACTED]"'),
+        (b'\x00\xff{"password":"x"}', b'\x00\xff{"password":"x"}'),
+    ],
+)
+def test_bytes_that_are_text_are_read_as_text(body: bytes, expected: bytes) -> None:
+    """Others are sent as they are: there is no name in them to go by."""
+    payload = Payload(body, len(body), body.endswith(b"\xc3"), "binary")
+    (span,) = plain([replace(RETURNED, result=payload)])["spans"]
+    assert base64.b64decode(span["attributes"]["spanpipe.result.body"]) == expected
+
+
+def test_the_policy_holds_for_what_was_read_before_it_was_known() -> None:
+    """The limit and `response: false` are the conversion's, whatever the record holds."""
+    record = replace(
+        RETURNED,
+        result=Payload("äöü".encode(), 6, False, "text"),
+        partials=(Partial(1, Payload(b"\x80" * 6, 6, False, "binary")),),
+    )
+    (span,) = plain([record], max_body_bytes=3)["spans"]
+    result = {"spanpipe.result.truncated": True, "spanpipe.result.size_bytes": "6"}
+    assert span["attributes"] == {
+        **ATTRIBUTES,
+        **result,
+        "spanpipe.result.content_kind": "text",
+        "spanpipe.result.body": "ä",
+    }
+    assert span["events"][0]["attributes"] == {
+        "spanpipe.partial_result.index": "0",
+        **result,
+        "spanpipe.result.content_kind": "binary",
+        "spanpipe.result.body": "gICA",
+    }
+    (span,) = plain([record], response=False)["spans"]
+    none = {"spanpipe.result.content_kind": "none", "spanpipe.result.size_bytes": "6"}
+    assert span["attributes"] == {**with_attributes(), **none}
+    assert span["events"][0]["attributes"] == {"spanpipe.partial_result.index": "0", **none}
+
+
+@pytest.mark.parametrize(("size", "is_cut"), [(4_092, False), (4_093, True), (4_096, True)])
+def test_with_patterns_the_last_line_of_a_cut_message_goes(size: int, is_cut: bool) -> None:
+    """The function cuts a message at 4,096 bytes, between characters, and does not say so."""
+    failure = Failure("E", "first\n" + "x" * (size - 6))
+    raised = replace(RETURNED, fate=Fate.RAISED, failure=failure)
+    redactor = Redactor(RedactSettings(patterns=("y+z",)))
+    (span,) = plain([raised], redactor=redactor)["spans"]
+    expected = "first\n[REDACTED]" if is_cut else failure.message
+    assert span["status"]["message"] == expected

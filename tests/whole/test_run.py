@@ -202,6 +202,7 @@ def test_check_prints_values_and_origins_with_secrets_masked(app: Path) -> None:
     (app / "spanpipe.yaml").write_text(
         "exporter:\n  otlp_http:\n    endpoint: https://user:secret@host/v1/traces?key=secret\n"
         "    headers:\n      - {name: api-key, value: secret}\nflush: {mode: end}\n"
+        "redact: {keys: ['*iban*', tax], patterns: [secret]}\n"
     )
     environ = {"OTEL_SERVICE_NAME": "mine"}
     done = spanpipe(app, "check", "spanpipe.yaml", environ=environ)
@@ -215,6 +216,9 @@ def test_check_prints_values_and_origins_with_secrets_masked(app: Path) -> None:
     assert rows["exporter.otlp_http.headers.api-key"] == ["********", "spanpipe.yaml:5:9"]
     assert rows["flush.mode"] == ["end", "spanpipe.yaml:6:15"]
     assert rows["flush.hold_ms"] == ["200", "default"]
+    assert rows["redact.keys"] == ["*iban*,", "tax", "spanpipe.yaml:7:16"]
+    assert rows["redact.patterns"] == ["1", "(not", "shown)", "spanpipe.yaml:7:43"]
+    assert rows["redact.defaults"] == ["true", "default"]
     assert rows["service.name"] == ["mine", "OTEL_SERVICE_NAME"]
     assert "secret" not in done.stdout + done.stderr
 
