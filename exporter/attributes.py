@@ -48,6 +48,9 @@ RESULT_TRUNCATED = "spanpipe.result.truncated"
 RESULT_CONTENT_KIND = "spanpipe.result.content_kind"
 RESULT_REDACTED = "spanpipe.result.redacted"
 
+LEDGER_PREFIX = "spanpipe.ledger."
+"""Then accepted, recovered, exported, printed, spooled, waiting, dropped and uncertain."""
+
 # Span events
 EXCEPTION = "exception"
 EXCEPTION_TYPE = "exception.type"

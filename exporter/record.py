@@ -150,6 +150,8 @@ class Invocation:
     partials: tuple[Partial, ...] = ()
     events: tuple[Event, ...] = ()
     children: tuple[ChildSpan, ...] = ()
+    ledger: Mapping[str, int] = field(default_factory=dict)
+    """The ledger's figures when this was accepted, where something had been lost or held up."""
 
 
 @dataclass(frozen=True, slots=True)

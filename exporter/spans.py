@@ -254,6 +254,8 @@ class SpanBuilder:
             found[names.PRODUCED_BYTES] = invocation.produced_bytes
         if invocation.report is not None:
             found.update(_report_attributes(invocation.report))
+        for name, count in invocation.ledger.items():
+            found[names.LEDGER_PREFIX + name] = count
         return found
 
     def _result_attributes(self, payload: Payload) -> Attributes:

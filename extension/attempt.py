@@ -126,6 +126,11 @@ class Attempt:
         self._bytes_kept = 0
 
     @property
+    def kept_bytes(self) -> int:
+        """What its messages take in memory."""
+        return self._bytes_kept
+
+    @property
     def begin_unix_ns(self) -> int:
         """When the handler was called, or else when INVOKE came."""
         return self.start.start_unix_ns if self.start else self.invoked_unix_ns

@@ -125,11 +125,13 @@ class Backlog:
         """A finished record enters; what belongs to an invocation that still waits joins it."""
         if isinstance(record, Supplement) and self._join(record):
             return
-        entry = _entry(record, now)
         whole, cut = body_bytes(record)
-        self.ledger.enter(Amount(entry.amount.invocations, whole))
+        self.ledger.enter(Amount(int(isinstance(record, Invocation)), whole))
         self.ledger.drop(Amount(body_bytes=cut), WAITING, "payload_cut")
-        self._append(entry)
+        told = self.ledger.told()
+        if told and isinstance(record, Invocation):
+            record = replace(record, ledger=told)
+        self._append(_entry(record, now))
         self._enforce()
 
     def lend(self, max_count: int, max_bytes: int) -> list[Record]:

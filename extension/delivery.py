@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from exporter.record import Invocation, Record
 from exporter.weight import weight_bytes
@@ -25,6 +26,9 @@ from extension.schedule import Waiting
 from extension.settings import FALLBACK_STDOUT, FlushSettings, Settings
 from extension.spool import Spool
 from extension.worker import Worker
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
 
 SPOOL_S_PER_RECORD = 0.000_3
 SPOOL_S_PER_BYTE = 1 / 10e6
@@ -194,7 +198,13 @@ class Delivery:
         from exporter.otlp_lines import lines_of
 
         printer = Printer(sys.stdout.fileno(), until_s)
-        for line in lines_of(builder.spans(records)):
+        spans: list[ReadableSpan] = []
+        for record in records:
+            # One by one: what is left out of a large body takes its time.
+            if time.monotonic() >= until_s:
+                return False
+            spans += builder.spans([record])
+        for line in lines_of(spans):
             if not printer.line(line.data):
                 return False
             self.ledger.note("printed_cut_bytes", line.cut_bytes)

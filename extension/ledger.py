@@ -111,6 +111,16 @@ class Ledger:
         if count:
             self.noted[reason] = self.noted.get(reason, 0) + count
 
+    def told(self) -> dict[str, int]:
+        """The law's figures for invocations, for their spans; {} while all is well."""
+        account = self.invocations
+        dropped = sum(account.dropped.values())
+        if not (dropped or self.uncertain or account.recovered or account.spooled):
+            return {}
+        places = ("accepted", "recovered", EXPORTED, PRINTED, SPOOLED, WAITING)
+        figures = {name: getattr(account, name) for name in places}
+        return {**figures, "dropped": dropped, "uncertain": self.uncertain}
+
     @property
     def balanced(self) -> bool:
         """The law holds for both."""

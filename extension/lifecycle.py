@@ -14,6 +14,7 @@ from collections import deque
 from dataclasses import replace
 
 from exporter.record import (
+    ChildSpan,
     Environment,
     Event,
     Failure,
@@ -34,6 +35,8 @@ from fifo import messages
 
 MAX_OPEN = 1_024
 """Attempts at once, on Managed Instances; the oldest are closed first, their end unknown."""
+MAX_OPEN_BYTES = 32 * 1024 * 1024
+"""Messages of all open attempts together; what is over it has no body and no details."""
 MAX_EARLY_MESSAGES = 256
 MAX_EARLY_BYTES = 1_048_576
 """Messages that wait for their INVOKE: it is on its way over another socket."""
@@ -369,7 +372,9 @@ class Lifecycle:
         elif isinstance(message, messages.Start):
             first = attempt.adopt(message)
         elif isinstance(message, messages.Result):
-            result = details.payload(message.body, self.max_body_bytes)
+            most = self.max_body_bytes if self._has_room(size_bytes) else 0
+            result = details.payload(message.body, most)
+            size_bytes = min(size_bytes, len(result.body))
             first = attempt.note_result(result, message.end_unix_ns, size_bytes, now_unix_ns)
         elif isinstance(message, messages.Error):
             failure = Failure(message.error_type, message.message, message.stack_trace)
@@ -381,7 +386,7 @@ class Lifecycle:
 
     def _add_detail(self, attempt: Attempt, message: messages.Message, size_bytes: int) -> None:
         if isinstance(message, messages.Partial):
-            if self._takes(attempt.takes(attempt.partials, size_bytes)):
+            if self._takes(attempt, attempt.partials, size_bytes):
                 body = details.payload(message.body, self.max_body_bytes)
                 attempt.partials.append(Partial(message.time_unix_ns, body))
             return
@@ -391,17 +396,27 @@ class Lifecycle:
             self._count("malformed_attributes")
             attributes = {}
         if isinstance(message, messages.Span):
-            if self._takes(attempt.takes(attempt.children, size_bytes)):
+            if self._takes(attempt, attempt.children, size_bytes):
                 attempt.children.append(details.child(message, attributes))
-        elif self._takes(attempt.takes(attempt.events, size_bytes)):
+        elif self._takes(attempt, attempt.events, size_bytes):
             attempt.events.append(
                 Event(message.time_unix_ns, message.name, attributes, message.span_id)
             )
 
-    def _takes(self, within: bool) -> bool:
-        if not within:
-            self._count("detail_over_limit")
-        return within
+    def _takes(
+        self,
+        attempt: Attempt,
+        kept: list[Event] | list[Partial] | list[ChildSpan],
+        size_bytes: int,
+    ) -> bool:
+        if self._has_room(size_bytes) and attempt.takes(kept, size_bytes):
+            return True
+        self._count("detail_over_limit")
+        return False
+
+    def _has_room(self, size_bytes: int) -> bool:
+        """Whether all open attempts together are within the bound."""
+        return size_bytes + sum(one.kept_bytes for one in self._open) <= MAX_OPEN_BYTES
 
     def _step_boundary(
         self, attempt: Attempt, boundary: Input, now_unix_ns: int, reason: str = ""

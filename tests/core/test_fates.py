@@ -14,7 +14,7 @@ from extension.backlog import Backlog
 from extension.initialization import Initialization
 from extension.instant import Instant
 from extension.ledger import Ledger
-from extension.lifecycle import Lifecycle
+from extension.lifecycle import MAX_OPEN_BYTES, Lifecycle
 from extension.platform_events import (
     LogsDropped,
     PhaseEnded,
@@ -38,6 +38,7 @@ from tests.core.test_lifecycle import (
     start,
 )
 
+MIB = 1024 * 1024
 VALUE_ERROR = Failure("ValueError", "bad", "trace")
 EXIT = Failure("SystemExit", "6", "trace")
 EXITED = fates.CRASHED
@@ -427,3 +428,17 @@ def test_managed_instances_presume_a_crash_until_the_platform_speaks() -> None:
         (record,) = core.tick(61 * SECOND_NS)
         assert isinstance(record, Invocation)
         assert record.fate is fate
+
+
+def test_open_attempts_together_are_bounded() -> None:
+    """A thousand of them may be open on Managed Instances: bodies go, and every record stays."""
+    core = managed()
+    core.max_body_bytes = MIB
+    count = MAX_OPEN_BYTES // MIB + 2
+    for index in range(count):
+        span_id = index.to_bytes(8, "big")
+        core.on_message(start(f"r-{index}", span_id), 100, SECOND_NS)
+        core.on_message(result(f"r-{index}", span_id, data=bytes(MIB)), MIB, SECOND_NS)
+    found = core.on_shutdown("spindown", 2 * SECOND_NS)
+    kept = [len(one.result.body) for one in found if isinstance(one, Invocation) and one.result]
+    assert kept == [MIB] * (MAX_OPEN_BYTES // MIB) + [0, 0]

@@ -31,6 +31,25 @@ def test_the_plain_line_is_short() -> None:
     assert ledger.line() == "accepted 4 = exported 4 + waiting 0 + dropped 0"
 
 
+def test_spans_are_told_where_something_was_lost_or_held_up() -> None:
+    """Nothing while all is well; else figures that add up."""
+    ledger = Ledger()
+    ledger.enter(Amount(3, 5))
+    ledger.move(Amount(1, 5), WAITING, EXPORTED)
+    assert ledger.told() == {}
+    ledger.drop(Amount(1), WAITING, "queue_full")
+    assert ledger.told() == {
+        "accepted": 3,
+        "recovered": 0,
+        "exported": 1,
+        "printed": 0,
+        "spooled": 0,
+        "waiting": 1,
+        "dropped": 1,
+        "uncertain": 0,
+    }
+
+
 def test_the_whole_line_says_it_all() -> None:
     """Each place, each reason, both accounts."""
     ledger = Ledger()

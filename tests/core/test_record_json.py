@@ -71,6 +71,7 @@ INVOCATIONS = st.builds(
         st.builds(Event, NANOSECONDS, TEXTS, ATTRIBUTES, st.none() | SPAN_IDS), max_size=2
     ).map(tuple),
     children=st.lists(CHILDREN, max_size=2).map(tuple),
+    ledger=st.dictionaries(TEXTS, st.integers(0, 9), max_size=2),
 )
 SUPPLEMENTS = st.builds(
     Supplement,

@@ -311,6 +311,17 @@ def test_the_alias_is_replaced_by_the_version(arn: str, version: str, expected: 
     assert resource_id(arn, version) == expected
 
 
+def test_the_ledger_is_told_by_the_span() -> None:
+    """Where its record has figures, each is an attribute."""
+    plain_one = plain([RETURNED])["spans"][0]["attributes"]
+    told = plain([replace(RETURNED, ledger={"accepted": 2, "dropped": 1})])["spans"][0]
+    assert told["attributes"] == {
+        **plain_one,
+        "spanpipe.ledger.accepted": "2",
+        "spanpipe.ledger.dropped": "1",
+    }
+
+
 def test_the_platforms_parts_are_left_out_where_they_are_not_wanted() -> None:
     """In the record and behind it; an init's span and the function's own stay."""
     parts = tuple(
