@@ -21,7 +21,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from exporter.record import Invocation
-from exporter.record_json import RecordError, from_json, to_json
 from exporter.weight import bare
 from extension.ledger import Amount
 
@@ -77,6 +76,8 @@ class BlackBox:
         if self._map is None or state == self._written:
             return
         self._written = state
+        from exporter.record_json import to_json  # not before the loop waits for the first time
+
         record = running()
         text = b"" if record is None else to_json([bare(record)])
         counts = _COUNTS.pack(
@@ -119,6 +120,8 @@ class BlackBox:
             return None
         if not is_open:
             return serial, None
+        from exporter.record_json import RecordError, from_json
+
         text = slot[end - length : end]
         running = None
         try:

@@ -108,6 +108,7 @@ class Loop:
     # What happens
 
     def _wait(self, wake_at_s: float) -> None:
+        self._note_at_stake()
         poll = select.poll()
         for descriptor, events in (
             (self._channel.results, select.POLLIN),
@@ -278,7 +279,6 @@ class Loop:
     def _carry_out(self) -> float | None:
         """Do what the schedule decides; when to wake (monotonic), None: the end."""
         while True:
-            self._note_at_stake()
             now = instant()
             now_s = now.monotonic_s
             if self._shutdown is not None and self._shutdown_s is not None:
@@ -295,6 +295,7 @@ class Loop:
             if decision.exit:
                 return None
             if decision.export_for_s is not None:
+                self._note_at_stake()
                 self._thawed = False
                 self._delivery.begin_export(
                     decision.max_count,
@@ -311,7 +312,10 @@ class Loop:
                 return wake_at_s
 
     def _note_at_stake(self) -> None:
-        """Before anything leaves and before any wait: what the next extension would miss."""
+        """Before anything leaves and before any wait: what the next extension would miss.
+
+        After `/next` has been asked, so that no invocation is held for it.
+        """
         lifecycle = self._lifecycle
         self._blackbox.note(
             self._delivery.at_stake,

@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from exporter.record import Record
-from exporter.record_json import RecordError, from_json, to_json
 from extension.backlog import Stored, amount_of
 from extension.ledger import NOTHING, Amount
 from extension.settings import SpoolSettings
@@ -107,6 +106,8 @@ class Spool:
         What was refused is not written down again for nothing: as many are refused at once
         for a while, unless something has gone.
         """
+        from exporter.record_json import to_json  # not before there is something to write
+
         self._expire()
         moment = self._unix_ns()
         again = abs(moment - self._refused_unix_ns) >= REFUSED_FOR_NS
@@ -169,6 +170,8 @@ class Spool:
             self._trouble(f"{self._directory}/{name}: cannot be removed: {error.strerror}")
 
     def _read(self, file: _File) -> Stored | None:
+        from exporter.record_json import RecordError
+
         path = f"{self._directory}/{file.name}"
         try:
             records = _records(files.read_own(path, MAX_FILE_BYTES))
@@ -223,6 +226,8 @@ def _file(entry: os.DirEntry[str]) -> _File | None:
 
 
 def _records(data: bytes) -> list[Record]:
+    from exporter.record_json import RecordError, from_json
+
     head = _HEAD.match(data)
     if head is None:
         raise RecordError("no spool of this version")

@@ -167,7 +167,7 @@ def test_a_line_or_a_file_is_a_result(tmp_path: Path, handler: str) -> None:
         ]
     bodies = [one["attributes"]["spanpipe.result.body"] for one in spans]
     assert (bodies, ids) == ([event.decode() for event in events], requests)
-    assert left == ["spanpipe-control.fifo", "spanpipe-results.fifo"]
+    assert left == ["spanpipe-blackbox", "spanpipe-control.fifo", "spanpipe-results.fifo"]
 
 
 @pytest.mark.parametrize(

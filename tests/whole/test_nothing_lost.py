@@ -109,7 +109,7 @@ def test_with_the_fallback_a_collector_that_is_never_there_loses_nothing(tmp_pat
         environment.shutdown()
         left = sorted(one.name for one in Path(environment.directory).iterdir())
         (exit_,) = environment.exits
-    assert left == ["spanpipe-control.fifo", "spanpipe-results.fifo"]
+    assert left == ["spanpipe-blackbox", "spanpipe-control.fifo", "spanpipe-results.fifo"]
     assert (exit_.status, exit_.killed) == (0, False)
     told = Counter(
         value["value"]["stringValue"]
