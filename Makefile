@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 RUN_TESTS = t=$$(mktemp -d) && trap 'rm -rf "$$t"' EXIT && \
 	TMPDIR="$$t" $(BIN)/python -m pytest -n 2 --basetemp="$$t/pytest"
 
-.PHONY: help demo test soak fuzz test-all test-rings check lint bench diagram coverage clean
+.PHONY: help demo test soak chaos fuzz test-all test-rings check lint bench diagram coverage clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -25,6 +25,9 @@ test-rings: $(VENV)/ready ## the rings that need AWS's emulator and foreign rece
 soak: $(VENV)/ready ## random lives of at least 2,000 invocations; PLAN_SEED=… repeats one
 	@PLAN_INVOCATIONS=2000 PLAN_EXAMPLES=2000 && export PLAN_INVOCATIONS PLAN_EXAMPLES && \
 		$(RUN_TESTS) tests/whole/test_plan.py tests/core/test_plan.py
+
+chaos: $(VENV)/ready ## every fault, one by one and combined, and its figures; QUICK=1: three minutes
+	$(BIN)/python -m chaos $(if $(QUICK),--quick)
 
 FUZZ_SECONDS ?= 600
 FUZZ_TARGETS ?= frames lines files configuration events responses spool

@@ -70,6 +70,20 @@ def spanpipe_version() -> str:
         return "0"
 
 
+class _OneResource(Resource):
+    """Hashed once: the encoder hashes it for every span, and the SDK's way is a JSON dump."""
+
+    def __init__(self, attributes: Mapping[str, AttributeValue]) -> None:
+        super().__init__(attributes)
+        self._hash = super().__hash__()
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or super().__eq__(other)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+
 class SpanBuilder:
     """Builds spans; keeps the resource of each environment, since it hardly ever changes.
 
@@ -121,7 +135,7 @@ class SpanBuilder:
             # A log stream that changes with each record must not make this grow for ever.
             if len(self._resources) > 8:
                 self._resources.clear()
-            resource = self._resources[environment] = Resource(self._resource(environment))
+            resource = self._resources[environment] = _OneResource(self._resource(environment))
         return resource
 
     def _resource(self, environment: Environment) -> Attributes:

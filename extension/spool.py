@@ -46,6 +46,10 @@ class _File:
     size_bytes: int
 
 
+REFUSED_FOR_NS = 10_000_000_000
+"""A full disk may have room again; to ask costs some 10 ms for 256 records."""
+
+
 class Spool:
     """`lost` is told of what was given up and why; `on_bad` of a first trouble of each kind.
 
@@ -69,6 +73,8 @@ class Spool:
         self._unix_ns = unix_ns
         self._draw = draw
         self._files: list[_File] = []
+        self._refused_count = 0
+        self._refused_unix_ns = 0
 
     @property
     def is_empty(self) -> bool:
@@ -95,15 +101,23 @@ class Spool:
         return self.amount
 
     def put(self, records: Sequence[Record], amount: Amount) -> bool:
-        """Keep `records` in one file; False where bounds or disk forbid it."""
+        """Keep `records` in one file; False where bounds or disk forbid it.
+
+        What was refused is not written down again for nothing: as many are refused at once
+        for a while, unless something has gone.
+        """
         from exporter.record_json import to_json  # not before there is something to write
 
         self._expire()
+        moment = self._unix_ns()
+        again = abs(moment - self._refused_unix_ns) >= REFUSED_FOR_NS
+        if self._refused_count and len(records) >= self._refused_count and not again:
+            return False
+        self._refused_count, self._refused_unix_ns = len(records), moment
         data = to_json(records)
         size = sum(file.size_bytes for file in self._files) + len(data)
         if size > self.settings.max_bytes or len(data) > MAX_FILE_BYTES:
             return False
-        moment = self._unix_ns()
         name = (
             f"spanpipe-spool-{moment:016x}-{amount.invocations:08x}-{amount.body_bytes:016x}"
             f"-{self._draw(4).hex()}.json"
@@ -115,6 +129,7 @@ class Spool:
             self._trouble(f"{self._directory}/{name}: cannot be written: {error.strerror}")
             return False
         self._files.append(_File(name, moment, amount, len(data)))
+        self._refused_count = 0
         return True
 
     def take(self) -> Stored | None:
@@ -147,6 +162,7 @@ class Spool:
 
     def remove(self, name: str) -> None:
         """Its records have arrived, or were taken back."""
+        self._refused_count = 0
         self._files = [file for file in self._files if file.name != name]
         try:
             os.unlink(f"{self._directory}/{name}")
@@ -175,6 +191,7 @@ class Spool:
 
     def _set_aside(self, file: _File) -> None:
         self._files.remove(file)
+        self._refused_count = 0
         self._lost(file.amount, "spool_damaged")
         path = f"{self._directory}/{file.name}"
         try:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 BUDGET_S = 0.050
 """For all hand-overs of one invocation together; what is over it is dropped and counted."""
 
+DETAILS_PART = 0.8
+"""Of the budget, for spans, events and partial results: the rest is kept for the end."""
+
 _LONGEST_NAP_S = 0.005
 _NOT_COLD = "provisioned-concurrency"
 
@@ -204,8 +207,7 @@ class Writer:
     def partial(self, invocation: Invocation, value: object) -> None:
         """Send a partial result."""
         try:
-            if self.policy.exporter_down:
-                self.dropped_count += 1
+            if self._is_spared(invocation):
                 return
             body = self._body(value, None, None)
             self._send_body(invocation, messages.PARTIAL, self._unix_ns(), body)
@@ -217,8 +219,7 @@ class Writer:
     ) -> None:
         """Send an event, of the child span `span_id` or of the invocation."""
         try:
-            if self.policy.exporter_down:
-                self.dropped_count += 1
+            if self._is_spared(invocation):
                 return
             text = attributes_text(attributes)
             body = encoding.encode_event(
@@ -240,8 +241,7 @@ class Writer:
     ) -> None:
         """Send a child span that ends now."""
         try:
-            if self.policy.exporter_down:
-                self.dropped_count += 1
+            if self._is_spared(invocation):
                 return
             body = encoding.encode_span(
                 invocation.prefix,
@@ -299,6 +299,18 @@ class Writer:
         self._broken = True
 
     # How it is handed over
+
+    def _is_spared(self, invocation: Invocation) -> bool:
+        """Whether a detail is dropped, and counted, before anything is spent on encoding it."""
+        if self.policy.exporter_down:
+            self.dropped_count += 1
+            return True
+        if invocation.spent_s >= DETAILS_PART * self._budget_s:
+            # Its number is used up, so that the extension misses it.
+            next(self._counter)
+            self.dropped_count += 1
+            return True
+        return False
 
     def _body(
         self, value: object, max_body_bytes: "int | None", response: "bool | None"

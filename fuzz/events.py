@@ -75,7 +75,7 @@ def check(data: bytes) -> None:
         initialization_type=MANAGED_INSTANCES if managed else ON_DEMAND,
     )
     core.platform_tells_ends = bool(flags & 2)
-    core.keep_bodies = not flags & 4
+    core.max_body_bytes = 0 if flags & 4 else core.max_body_bytes
     records: list[Record] = []
     lines, invoked, now_ns = Lines(), [], SECOND_NS
     while draw.more:

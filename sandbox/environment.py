@@ -182,6 +182,10 @@ class LambdaEnvironment:
         """Whether the runtime and every extension wait for the next event within `timeout_s`."""
         return self._generation is None or self._generation.wait_idle(timeout_s)
 
+    def wait_settled(self, timeout_s: float) -> bool:
+        """Whether all wait for the next event, or a process has ended, within `timeout_s`."""
+        return self._generation is None or self._generation.wait_idle_or_broken(timeout_s)
+
     def wait_for_telemetry(self, timeout_s: float) -> bool:
         """Whether an extension has subscribed to the Telemetry API within `timeout_s`."""
         return self._telemetry is not None and self._telemetry.wait(timeout_s)

@@ -160,11 +160,11 @@ class Generation:
         with state.changed:
             return state.changed.wait_for(lambda: state.idle, timeout=timeout_s)
 
-    def wait_idle_or_broken(self, timeout_s: float) -> None:
+    def wait_idle_or_broken(self, timeout_s: float) -> bool:
         """The same, or a process has ended."""
         state = self.state
         with state.changed:
-            state.changed.wait_for(
+            return state.changed.wait_for(
                 lambda: state.idle or self.crashed is not None,
                 timeout=timeout_s,
             )

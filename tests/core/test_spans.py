@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.version import __version__ as sdk_version
 
 from exporter.otlp_json import to_value
@@ -346,6 +347,15 @@ def test_the_platforms_parts_are_left_out_where_they_are_not_wanted() -> None:
         *("shop", "init", "responseLatency", "mine"),
         *("responseLatency", "report"),
     ]
+
+
+def test_a_resource_is_hashed_once_and_equals_the_sdks_own() -> None:
+    """The encoder groups spans by it, and hashes it for each of them."""
+    builder = SpanBuilder()
+    (own, *_) = builder.spans([RETURNED])
+    plain = Resource(own.resource.attributes)
+    assert (own.resource, hash(own.resource)) == (plain, hash(plain))
+    assert own.resource is builder.spans([RETURNED])[0].resource
 
 
 def test_secrets_are_left_out_of_everything_that_was_captured() -> None:

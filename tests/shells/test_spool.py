@@ -15,7 +15,7 @@ from exporter.record import Record
 from extension.backlog import amount_of
 from extension.ledger import NOTHING, Amount
 from extension.settings import SpoolSettings
-from extension.spool import MAX_SET_ASIDE, Spool
+from extension.spool import MAX_SET_ASIDE, REFUSED_FOR_NS, Spool
 from tests.core.test_backlog import CUT, LATE, ONE, numbered
 
 SECOND_NS = 1_000_000_000
@@ -81,7 +81,25 @@ def test_it_is_bounded_in_bytes(made: Made) -> None:
     assert not made.spool.put(numbered(20), Amount(20))
     assert len(made.names()) == 1
     made.spool.settings = SpoolSettings(max_bytes=0)
+    made.now_ns += REFUSED_FOR_NS
     assert not made.spool.put([], NOTHING)
+
+
+def test_what_is_full_is_not_asked_again_at_once(made: Made) -> None:
+    """As many are refused unread until ten seconds are over or a file has gone; fewer may fit."""
+    made.spool.settings = SpoolSettings(max_bytes=2_000)
+    assert made.spool.put([ONE], Amount(1))
+    unread: list[Record] = [None] * 20  # type: ignore[list-item]
+    assert not made.spool.put(numbered(20), Amount(20))
+    assert not made.spool.put(unread, Amount(20))
+    made.now_ns += REFUSED_FOR_NS
+    with pytest.raises(KeyError):
+        made.spool.put(unread, Amount(20))
+    assert not made.spool.put(unread, Amount(20))
+    assert made.spool.put([ONE], Amount(1))
+    made.spool.remove(made.names()[0])
+    with pytest.raises(KeyError):
+        made.spool.put(unread, Amount(20))
 
 
 def test_it_is_bounded_in_age(made: Made) -> None:

@@ -19,6 +19,11 @@ ROOT = Path(__file__).resolve().parents[2]
 REQUEST = "r-1"
 
 
+class Unprintable:
+    def __str__(self) -> str:
+        raise ValueError("no name")
+
+
 def make_writer(directory: Path, **options: Any) -> Writer:
     return Writer(str(directory), environ={}, **options)
 
@@ -189,6 +194,21 @@ def test_the_budget_stops_an_invocation_not_the_next(reading_end: ReadingEnd) ->
     assert writer.dropped_count == 3
     writer.result(begun(writer), 2)
     assert texts(reading_end.messages()) == [b"1", b"2"]
+
+
+def test_details_leave_room_for_the_end(reading_end: ReadingEnd) -> None:
+    """Four fifths of the budget are for details; what is over it costs nothing and is missed."""
+    ticks = iter(range(1000))
+    writer = make_writer(reading_end.directory, monotonic=lambda: next(ticks) * 0.006)
+    invocation = begun(writer)
+    for index in range(20):
+        # A name that cannot be encoded is a fault, if somebody tries.
+        name = "step" if index < 6 else Unprintable()
+        writer.event(invocation, name, {}, None)  # type: ignore[arg-type]
+    writer.result(invocation, "end")
+    found = reading_end.messages()
+    assert [type(one) for one in found] == [messages.Start, *[messages.Event] * 6, messages.Result]
+    assert (writer.dropped_count, writer.fault_count) == (14, 0)
 
 
 def test_a_reader_that_was_replaced_is_found_again(reading_end: ReadingEnd) -> None:

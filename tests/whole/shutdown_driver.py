@@ -46,7 +46,8 @@ def shut_down(endpoint: str, protocol: str, folder: Path) -> dict[str, Any]:
     return {**asdict(left), "lines": [line for line in lines if line.startswith("spanpipe: ")]}
 
 
-def _be_a_silent_name_server(folder: Path) -> socket.socket:
+def be_a_silent_name_server(folder: Path) -> socket.socket:
+    """Answer no name in this mount and network namespace."""
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     resolv = folder / "resolv.conf"
     resolv.write_text("nameserver 127.0.0.1\n")
@@ -61,7 +62,7 @@ def main() -> None:
     endpoint, protocol, *options = sys.argv[1:]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        silent = _be_a_silent_name_server(folder) if options else None
+        silent = be_a_silent_name_server(folder) if options else None
         result = shut_down(endpoint, protocol, folder)
         if silent is not None:
             silent.setblocking(False)

@@ -1,0 +1,326 @@
+"""Collectors that answer by a rule, go and come back, and stand behind a proxy.
+
+Those that break a connection are in `tests.collectors`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import socket
+import ssl
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+
+KIND_SERVER = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a request gets, `delay_s` after it has been read; with 200 its spans are kept."""
+
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    delay_s: float = 0.0
+
+
+OK = Answer()
+Decide = Callable[[int, int], Answer]
+"""Given the request's number, from 1, and the size of its body in bytes."""
+
+
+class Arrivals:
+    """Invocation spans by span ID: how often each has come."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[bytes] = Counter()
+
+    def take(self, request: ExportTraceServiceRequest) -> None:
+        """A request has come."""
+        with self._lock:
+            self._counts.update(
+                span.span_id
+                for resource_spans in request.resource_spans
+                for scope_spans in resource_spans.scope_spans
+                for span in scope_spans.spans
+                if span.kind == KIND_SERVER
+            )
+
+    def counts(self) -> Counter[bytes]:
+        """All so far."""
+        with self._lock:
+            return Counter(self._counts)
+
+
+class AnsweringCollector:
+    """OTLP over HTTP on one port for its whole life; `go` and `come` close and open it."""
+
+    def __init__(
+        self, decide: Decide = lambda number, size: OK, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self.arrivals = Arrivals()
+        self._decide = decide
+        self._tls = tls
+        self._requests = 0
+        self._stopped = threading.Event()
+        self._server: _Server | None = None
+        self._thread: threading.Thread | None = None
+        self.port = 0
+        self.come()
+
+    def __enter__(self) -> AnsweringCollector:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stopped.set()
+        self.go()
+
+    def come(self) -> None:
+        """Listen."""
+        if self._server is not None:
+            return
+        collector = self
+
+        class Handler(_Handler):
+            def answer(self, body: bytes) -> Answer | None:
+                return collector.answer(body)
+
+        self._server = server = _Server(("127.0.0.1", self.port), Handler)
+        self.port = server.server_address[1]
+        if self._tls is not None:
+            server.socket = self._tls.wrap_socket(
+                server.socket, server_side=True, do_handshake_on_connect=False
+            )
+        self._thread = threading.Thread(
+            target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        )
+        self._thread.start()
+
+    def go(self) -> None:
+        """Close the port and every connection."""
+        server, self._server = self._server, None
+        if server is not None and self._thread is not None:
+            server.shutdown()
+            server.server_close()
+            server.end_connections()
+            self._thread.join()
+
+    def answer(self, body: bytes) -> Answer | None:
+        """The answer to one request, once its time has come; None at the end."""
+        self._requests += 1
+        answer = self._decide(self._requests, len(body))
+        if answer.status == 200:
+            raw = gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body
+            self.arrivals.take(ExportTraceServiceRequest.FromString(raw))
+        if answer.delay_s and self._stopped.wait(answer.delay_s):
+            return None
+        return answer
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, *arguments: Any) -> None:
+        self._connections: set[socket.socket] = set()
+        super().__init__(*arguments)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def end_connections(self) -> None:
+        for connection in list(self._connections):
+            _end(connection)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Clients go away, and a handshake may fail: that is what is tried here."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1
+    disable_nagle_algorithm = True
+
+    def answer(self, body: bytes) -> Answer | None:
+        raise NotImplementedError
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing."""
+
+    def do_POST(self) -> None:
+        answer = self.answer(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+        if answer is None:
+            self.close_connection = True
+            return
+        self.send_response(answer.status)
+        for name, value in answer.headers:
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        self.wfile.write(answer.body)
+        self.wfile.flush()
+
+
+class GrpcCollector:
+    """OTLP over gRPC on one port for its whole life; `go` and `come` close and open it."""
+
+    def __init__(self) -> None:
+        self.arrivals = Arrivals()
+        self.port = 0
+        self._server: Any = None
+        self.come()
+
+    def __enter__(self) -> GrpcCollector:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.go()
+
+    def come(self) -> None:
+        """Listen."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        import grpc
+        from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc
+
+        take = self.arrivals.take
+
+        class Service(trace_service_pb2_grpc.TraceServiceServicer):
+            def Export(self, request: Any, context: Any) -> ExportTraceServiceResponse:  # noqa: N802
+                take(request)
+                return ExportTraceServiceResponse()
+
+        if self._server is None:
+            self._server = grpc.server(ThreadPoolExecutor(max_workers=4))
+            register: Any = trace_service_pb2_grpc.add_TraceServiceServicer_to_server
+            register(Service(), self._server)
+            self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
+            self._server.start()
+
+    def go(self) -> None:
+        """Close the port and every connection."""
+        server, self._server = self._server, None
+        if server is not None:
+            server.stop(grace=None).wait()
+
+
+class Proxy:
+    """A forward and CONNECT proxy; it goes where it is told, on loopback alone."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._open: set[socket.socket] = set()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self) -> Proxy:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for one in list(self._open):
+            _end(one)
+
+    @property
+    def url(self) -> str:
+        """What HTTP_PROXY and HTTPS_PROXY are set to."""
+        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        self._open.add(client)
+        try:
+            data = b""
+            while b"\r\n\r\n" not in data:
+                more = client.recv(65536)
+                if not more:
+                    return
+                data += more
+            upstream = self._forward(client, data)
+            if upstream is not None:
+                back = threading.Thread(target=_pump, args=(upstream, client), daemon=True)
+                back.start()
+                _pump(client, upstream)
+                back.join()
+                self._close(upstream)
+        except OSError:
+            pass
+        finally:
+            self._close(client)
+
+    def _forward(self, client: socket.socket, data: bytes) -> socket.socket | None:
+        """The connection that `data`, the first request, asks for."""
+        line, _, rest = data.partition(b"\r\n")
+        method, target, version = line.split(b" ")
+        parts = urlsplit(f"//{target.decode()}" if method == b"CONNECT" else target.decode())
+        if parts.hostname != "127.0.0.1" or parts.port is None:
+            return None
+        upstream = socket.create_connection((parts.hostname, parts.port))
+        self._open.add(upstream)
+        if method == b"CONNECT":
+            client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        else:
+            # One host is behind it: what follows on this connection goes there as it is.
+            upstream.sendall(b" ".join((method, parts.path.encode(), version)) + b"\r\n" + rest)
+        return upstream
+
+    def _close(self, one: socket.socket) -> None:
+        self._open.discard(one)
+        one.close()
+
+
+def _end(connection: socket.socket) -> None:
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass
+
+
+def _pump(source: socket.socket, target: socket.socket) -> None:
+    try:
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
