@@ -61,7 +61,7 @@ def _parse(line: bytes) -> None:
         assert repr(json.loads(body.data)) == repr(json.loads(line)["payload"])
     except RecursionError:
         pass
-    cut = details.payload(body, MAX_BODY_BYTES, keep=True)
+    cut = details.payload(body, MAX_BODY_BYTES)
     cut.body.decode("utf-8")
     truncated = len(body.data) > MAX_BODY_BYTES
     assert cut == Payload(cut.body, len(body.data), truncated, "json")
