@@ -19,7 +19,7 @@ from extension.ledger import EXPORTED, NOTHING, SPOOLED, WAITING, Amount, Ledger
 MAX_WAITING = 2_048
 MAX_WAITING_BYTES = 16 * 1024 * 1024
 """What may wait in memory for a collector that does not answer."""
-KEPT_PART = 0.75
+KEPT_PART = 0.9
 """Room is made for several at once: a file for each would be slow."""
 FILE_COUNT = 64
 """Records in one file of the spool, and so in one export from it."""

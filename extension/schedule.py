@@ -151,6 +151,9 @@ class Schedule:
         `writer_expected`: START, and then its end, may be expected; `platform_tells`: the
         platform will tell the end, some time after it.
         """
+        if self._export_until_s == float("inf"):
+            # One that was given up and has not come back: it is stuck, in name resolution say.
+            self._breaker.on_failed(now)
         before, now_s = self._invoked_at, now.monotonic_s
         rare = before is not None and now.since(before) * 1000 > self.settings.max_age_ms
         self._special = first or rare or self._after_error

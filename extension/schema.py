@@ -309,7 +309,7 @@ def read_settings(root: Node, reading: Reading) -> Settings:
     limits = top.section("limits")
     limit_settings = RequestLimits(
         max_bytes=limits.integer("max_request_bytes", 4 * MIB, 65_536, 64 * MIB),
-        max_spans=limits.integer("max_request_spans", 10_000, 1, 100_000),
+        max_spans=limits.integer("max_request_spans", 2_000, 1, 100_000),
     )
     limits.finish()
     spool = top.section("spool")

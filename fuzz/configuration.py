@@ -104,6 +104,8 @@ def seeds() -> Iterator[tuple[str, bytes]]:
         b"flush: {mode: end, hold_ms: 0x7d0, max_age_ms: 1, max_spans: 1, max_bytes: 1024}",
         b"capture: {response: no, max_body_bytes: 99999999999999999999}",
         b"signals: {platform_spans: false, metrics: true}\nlog_level: debug",
+        b"redact: {keys: [a*b, 1, '[x'], patterns: ['(a+)+$', '(', \"\\\\x00\", ${SECRET}]}",
+        b"spool: {max_bytes: 0, max_age_s: 1}\nfallback: stdout\nlimits: {max_request_spans: 1}",
         b"log_level: ${NAME:-info} $$ ${SECRET} ${",
         b"log_level: ${SECRET}\nflush: {hold_ms: ${SECRET}, mode: ${SECRET}}",
         b"exporter: {otlp_http: {endpoint: ${SECRET}, headers_list: ${SECRET}}}",

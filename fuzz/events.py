@@ -75,7 +75,7 @@ def check(data: bytes) -> None:
         initialization_type=MANAGED_INSTANCES if managed else ON_DEMAND,
     )
     core.platform_tells_ends = bool(flags & 2)
-    core.max_body_bytes = 0 if flags & 4 else core.max_body_bytes
+    core.max_body_bytes = 2 if flags & 4 else 65_536
     records: list[Record] = []
     lines, invoked, now_ns = Lines(), [], SECOND_NS
     while draw.more:
@@ -106,6 +106,8 @@ def check(data: bytes) -> None:
         else:
             records += core.on_message(_message(draw), draw.byte() * 1_000, now_ns)
         assert len(core.open_request_ids) <= MAX_OPEN
+        running = core.if_killed()
+        assert running is None or running.request_id in core.open_request_ids
     records += core.on_shutdown(draw.pick(REASONS), now_ns)
     assert core.open_request_ids == []
     _conserved(core, records, invoked, managed=managed)

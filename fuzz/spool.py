@@ -1,14 +1,16 @@
-"""Target `spool`: what lies in the folder when an extension starts, through a real spool."""
+"""Target `spool`: what lies in the folder when an extension starts: spool and black box."""
 
 from __future__ import annotations
 
 import os
+import struct
 import zlib
 from collections.abc import Iterator
 from typing import Any
 
 from exporter.record import Environment, Fate, Invocation, Payload, Supplement
 from exporter.record_json import RecordError, from_json, to_json
+from extension.blackbox import NAME, SLOT_BYTES, BlackBox
 from extension.ledger import NOTHING, Amount
 from extension.spool import MAX_SET_ASIDE, Spool
 from fuzz.draw import Draw, block
@@ -23,7 +25,7 @@ NAMES = ("spanpipe-spool-x.json", "spanpipe-spool-" + "0" * 16 + ".json", "r-1")
 
 
 def check(data: bytes) -> None:
-    """`from_json` raises RecordError or nothing and the spool nothing, and:
+    """`from_json` raises RecordError or nothing, the spool and the black box nothing, and:
 
     - what is read back is written again as it was, and is what its file's name says;
     - every invocation that a name tells of is given out or counted as lost, once;
@@ -52,7 +54,20 @@ def check(data: bytes) -> None:
         assert parent == str(folder.path)
         assert name.startswith("spanpipe-spool-")
     folder.check_outside()
-    _parse(draw.rest())
+    text = draw.rest()
+    _parse(text)
+    with open(f"{folder.path}/{NAME}", "wb") as stream:
+        stream.write(_slot(text))
+    remains = BlackBox(str(folder.path), told.append).remains
+    assert remains is None or remains.uncertain.invocations <= remains.waiting.invocations
+
+
+def _slot(text: bytes) -> bytes:
+    """The black box's first slot with `text` for its record, or `text` itself where it is long."""
+    others, waiting, lent, body_bytes = 1, 2, 3, 4
+    counts = struct.pack(">IQQQI", others, waiting, lent, body_bytes, len(text))
+    body = struct.pack(">II", 7, 1) + counts + text
+    return (struct.pack(">I", zlib.crc32(body)) + body)[: 2 * SLOT_BYTES]
 
 
 def _parse(data: bytes) -> None:

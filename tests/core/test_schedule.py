@@ -273,6 +273,20 @@ def test_a_thread_stuck_in_name_resolution_holds_nothing() -> None:
     assert decide(plan, OLD, now_s=101.0, wall_s=1_001.0) == ASK
 
 
+def test_a_stuck_export_opens_the_breaker() -> None:
+    """It never comes back to tell of a failure; the function is told to send less all the same."""
+    plan = schedule("next")
+    invoke(plan)
+    decide(plan, OLD)
+    decide(plan, OLD, now_s=100.3)
+    for index in range(OPEN_AFTER):
+        assert not plan.exporter_down
+        now_s, wall_s = 101.0 + index, 1_001.0 + index
+        invoke(plan, now_s=now_s, wall_s=wall_s)
+        assert decide(plan, OLD, now_s=now_s, wall_s=wall_s) == ASK
+    assert plan.exporter_down
+
+
 def test_shutdown_exports_everything_and_leaves() -> None:
     """SHUTDOWN exports until nothing waits, then exits."""
     plan = schedule("next")
