@@ -7,7 +7,7 @@ first and invocations last. Whatever enters or leaves is told to the ledger here
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -22,7 +22,8 @@ MAX_WAITING_BYTES = 16 * 1024 * 1024
 KEPT_PART = 0.9
 """Room is made for several at once: a file for each would be slow."""
 FILE_COUNT = 64
-"""Records in one file of the spool, and so in one export from it."""
+FILE_WEIGHT_BYTES = 524_288
+"""Of one file of the spool, and so of one export from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,9 @@ class NoStore:
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class Entry:
+    """A record with what is counted of it."""
+
     record: Record
     weight_bytes: int
     amount: Amount
@@ -82,10 +85,10 @@ class Backlog:
     def __init__(self, ledger: Ledger, store: Store | None = None) -> None:
         self.ledger = ledger
         self.store: Store = NoStore() if store is None else store
-        self._waiting: deque[_Entry] = deque()
+        self._waiting: deque[Entry] = deque()
         self._waiting_bytes = 0
         self._supplements = 0
-        self._lent: deque[_Entry] = deque()
+        self._lent: deque[Entry] = deque()
         self._lent_from: Stored | None = None
         self._lent_settled = False
 
@@ -205,9 +208,9 @@ class Backlog:
         self._settled()
         self._enforce()
 
-    def take_all(self) -> list[tuple[Record, Amount]]:
+    def take_all(self) -> list[Entry]:
         """Empty it, at the end; the ledger still counts them as waiting."""
-        taken = [(entry.record, entry.amount) for entry in self._waiting]
+        taken = list(self._waiting)
         self._waiting.clear()
         self._waiting_bytes = self._supplements = 0
         return taken
@@ -237,7 +240,7 @@ class Backlog:
 
     # Bounds
 
-    def _append(self, entry: _Entry, *, first: bool = False) -> None:
+    def _append(self, entry: Entry, *, first: bool = False) -> None:
         if first:
             self._waiting.appendleft(entry)
         else:
@@ -245,7 +248,7 @@ class Backlog:
         self._waiting_bytes += entry.weight_bytes
         self._supplements += not isinstance(entry.record, Invocation)
 
-    def _pop(self) -> _Entry:
+    def _pop(self) -> Entry:
         entry = self._waiting.popleft()
         self._waiting_bytes -= entry.weight_bytes
         self._supplements -= not isinstance(entry.record, Invocation)
@@ -261,7 +264,7 @@ class Backlog:
                 return True
         return False
 
-    def _replace(self, index: int, entry: _Entry) -> None:
+    def _replace(self, index: int, entry: Entry) -> None:
         weight = weight_bytes(entry.record)
         self._waiting_bytes += weight - self._waiting[index].weight_bytes
         self._waiting[index] = replace(entry, weight_bytes=weight)
@@ -282,20 +285,20 @@ class Backlog:
             self._drop_oldest()
 
     def _spool_oldest(self) -> None:
-        chosen: list[_Entry] = []
+        chosen: list[Entry] = []
         while self._waiting and (
             len(self._waiting) > MAX_WAITING * KEPT_PART
             or self._waiting_bytes > MAX_WAITING_BYTES * KEPT_PART
         ):
             chosen.append(self._pop())
-        while chosen:
-            part = chosen[:FILE_COUNT]
+        kept = 0
+        for part in files_of(chosen):
             amount = sum((entry.amount for entry in part), NOTHING)
             if not self.store.put([entry.record for entry in part], amount):
                 break
             self.ledger.move(amount, WAITING, SPOOLED)
-            del chosen[:FILE_COUNT]
-        for entry in reversed(chosen):
+            kept += len(part)
+        for entry in reversed(chosen[kept:]):
             self._append(entry, first=True)
 
     def _strip_oldest(self) -> None:
@@ -327,5 +330,19 @@ class Backlog:
         self.ledger.drop(self._pop().amount, WAITING, "queue_full")
 
 
-def _entry(record: Record, now: Instant) -> _Entry:
-    return _Entry(record, weight_bytes(record), amount_of(record), now)
+def files_of(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+    """`entries` in files of the spool, in their order."""
+    part: list[Entry] = []
+    weight = 0
+    for entry in entries:
+        if part and (len(part) >= FILE_COUNT or weight + entry.weight_bytes > FILE_WEIGHT_BYTES):
+            yield part
+            part, weight = [], 0
+        part.append(entry)
+        weight += entry.weight_bytes
+    if part:
+        yield part
+
+
+def _entry(record: Record, now: Instant) -> Entry:
+    return Entry(record, weight_bytes(record), amount_of(record), now)

@@ -1,7 +1,8 @@
-"""What a killed extension had in memory, told to the next one: a page in a file that is mapped.
+"""What a killed extension had in memory, told to the next one: a small file, written in place.
 
-What is written there survives SIGKILL, as the page cache does, and costs no system call. Two
-slots are written in turn, so that one is whole whenever the process dies. A slot, big-endian::
+What is written there survives SIGKILL, as the page cache does. It is not mapped: whoever
+truncates a mapped file kills the process (SIGBUS). Two slots are written in turn, so that one is
+whole whenever the process dies. A slot, big-endian::
 
     0        4        8         12            16        24     32           40       44
     | CRC-32 | serial | is open | others open | waiting | lent | body bytes | length | record …
@@ -12,7 +13,6 @@ slots are written in turn, so that one is whole whenever the process dies. A slo
 
 from __future__ import annotations
 
-import mmap
 import os
 import stat
 import struct
@@ -29,7 +29,6 @@ SLOT_BYTES = 8_192
 _HEAD = struct.Struct(">III")
 _COUNTS = struct.Struct(">IQQQI")
 _CRC_BYTES = 4
-_SIZE_BYTES = 2 * SLOT_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +49,12 @@ class BlackBox:
 
     def __init__(self, directory: str, on_bad: Callable[[str], None]) -> None:
         self.remains: Remains | None = None
-        self._map: mmap.mmap | None = None
+        self._descriptor = -1
         self._serial = 0
         self._written: object = None
         path = f"{directory}/{NAME}"
         try:
-            self._map = _mapped(path)
+            self._descriptor = _opened(path)
         except (OSError, ValueError) as error:
             on_bad(f"{path}: {error}; what dies with this extension will not be known")
             return
@@ -73,7 +72,7 @@ class BlackBox:
     ) -> None:
         """`running` is asked for where `key`, which stands for it, has changed."""
         state = (waiting, lent, open_count, key)
-        if self._map is None or state == self._written:
+        if self._descriptor < 0 or state == self._written:
             return
         self._written = state
         from exporter.record_json import to_json  # not before the loop waits for the first time
@@ -100,23 +99,25 @@ class BlackBox:
         self._write(0, _COUNTS.pack(0, 0, 0, 0, 0))
 
     def _write(self, is_open: int, data: bytes) -> None:
-        if self._map is None:
+        if self._descriptor < 0:
             return
         self._serial = (self._serial + 1) % 2**32
         body = _HEAD.pack(0, self._serial, is_open)[_CRC_BYTES:] + data
-        start = (self._serial % 2) * SLOT_BYTES
-        self._map[start + _CRC_BYTES : start + _CRC_BYTES + len(body)] = body
-        self._map[start : start + _CRC_BYTES] = zlib.crc32(body).to_bytes(_CRC_BYTES, "big")
+        slot = zlib.crc32(body).to_bytes(_CRC_BYTES, "big") + body
+        try:
+            os.pwrite(self._descriptor, slot, (self._serial % 2) * SLOT_BYTES)
+        except OSError:
+            pass  # a full disk: the older slot tells what was known then
 
     def _read(self, index: int) -> tuple[int, Remains | None] | None:
         """(Serial, what it tells); None for a slot that is not whole."""
-        if self._map is None:
+        slot = os.pread(self._descriptor, SLOT_BYTES, index * SLOT_BYTES)
+        if len(slot) < _HEAD.size + _COUNTS.size:
             return None
-        slot = self._map[index * SLOT_BYTES : (index + 1) * SLOT_BYTES]
         crc, serial, is_open = _HEAD.unpack_from(slot)
         others, waiting, lent, body_bytes, length = _COUNTS.unpack_from(slot, _HEAD.size)
         end = _HEAD.size + _COUNTS.size + length
-        if end > SLOT_BYTES or zlib.crc32(slot[_CRC_BYTES:end]) != crc:
+        if end > len(slot) or zlib.crc32(slot[_CRC_BYTES:end]) != crc:
             return None
         if not is_open:
             return serial, None
@@ -134,7 +135,7 @@ class BlackBox:
         )
 
 
-def _mapped(path: str) -> mmap.mmap:
+def _opened(path: str) -> int:
     """The file, made where it is not there. Raises OSError, ValueError."""
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     descriptor = os.open(path, flags, 0o600)
@@ -142,8 +143,7 @@ def _mapped(path: str) -> mmap.mmap:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
             raise ValueError("not a regular file of our own user")
-        # The blocks are taken now: a full disk later would end the process by SIGBUS.
-        os.posix_fallocate(descriptor, 0, _SIZE_BYTES)
-        return mmap.mmap(descriptor, _SIZE_BYTES)
-    finally:
+    except BaseException:
         os.close(descriptor)
+        raise
+    return descriptor

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from exporter.record import Invocation, Record
-from exporter.weight import weight_bytes
-from extension.backlog import FILE_COUNT, Backlog
+from extension.backlog import Backlog, files_of
 from extension.blackbox import Remains
 from extension.fallback import Printer
 from extension.instant import Instant
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
 SPOOL_S_PER_RECORD = 0.000_3
 SPOOL_S_PER_BYTE = 1 / 10e6
 """A child span weighs 273 bytes and takes 27 µs to be written down; bodies take a tenth."""
-FILE_WEIGHT_BYTES = 524_288
-"""At the end, of one file of the spool: between two the clock is looked at."""
 PRINT_S_PER_RECORD = 0.000_5
 PRINT_S_PER_BYTE = 1 / 20e6
 """What the farewell takes, reckoned for a slow machine."""
@@ -157,13 +154,14 @@ class Delivery:
             self._backlog.returned(uncertain=self._backlog.lent_count)
         left = self._backlog.take_all()
         if not self.can_export:
-            for _, amount in left:
-                self.ledger.drop(amount, WAITING, self.no_export_reason)
+            for entry in left:
+                self.ledger.drop(entry.amount, WAITING, self.no_export_reason)
             return self.ledger.line()
         last = reason == SPINDOWN
-        for chunk, weight in _chunks(left):
-            records = [record for record, _ in chunk]
-            amount = sum((one for _, one in chunk), NOTHING)
+        for chunk in files_of(left):
+            records = [entry.record for entry in chunk]
+            amount = sum((entry.amount for entry in chunk), NOTHING)
+            weight = sum(entry.weight_bytes for entry in chunk)
             done_s = time.monotonic() + weight * SPOOL_S_PER_BYTE
             if done_s < until_s and self._spool.put(records, amount):
                 self.ledger.move(amount, WAITING, SPOOLED)
@@ -212,20 +210,3 @@ class Delivery:
 
     def _lost(self, amount: Amount, reason: str) -> None:
         self.ledger.drop(amount, SPOOLED, reason)
-
-
-def _chunks(
-    left: Sequence[tuple[Record, Amount]],
-) -> Iterator[tuple[list[tuple[Record, Amount]], int]]:
-    """One for each file, and its weight in bytes."""
-    chunk: list[tuple[Record, Amount]] = []
-    total = 0
-    for entry in left:
-        weight = weight_bytes(entry[0])
-        if chunk and (len(chunk) >= FILE_COUNT or total + weight > FILE_WEIGHT_BYTES):
-            yield chunk, total
-            chunk, total = [], 0
-        chunk.append(entry)
-        total += weight
-    if chunk:
-        yield chunk, total

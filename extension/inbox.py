@@ -16,11 +16,13 @@ from fifo.reassembly import Reassembler
 Received = tuple[messages.Message, int]
 """A message and the bytes it takes."""
 
-MAX_READ_BYTES = 262_144
+MAX_READ_BYTES = 65_536
 """One read; the kernel copies no more at a time into a buffer that is made for it."""
 MAX_FILE_BYTES = wire.MAX_FILE_BODY_BYTES + wire.MAX_FRAME_BYTES
-MAX_FILES_BYTES = 32 * 1024 * 1024
-"""Of the files read at once, as one process may have waiting; the others wait for the next time."""
+MAX_FILES_BYTES = 16 * 1024 * 1024
+"""Of the files read at once; the others wait for the next time."""
+MAX_UNITS = 32_768
+"""Frames and lines taken at once; those of whole messages are far fewer in a full pipe."""
 MAX_FOLDER_ENTRIES = 4_096
 """Entries of the folder looked at for files without a frame: `/tmp` is the user's too."""
 _FOLDER_TIME_GRAIN_NS = 20_000_000
@@ -75,14 +77,19 @@ class Inbox:
         if self._descriptor < 0:
             return []
         received: list[Received] = []
-        left = pipes.unread_bytes(self._descriptor)
+        left, units = pipes.unread_bytes(self._descriptor), 0
         while left > 0:
+            if units > MAX_UNITS:
+                self._bad("units_postponed", f"more than {MAX_UNITS} frames and lines at once")
+                return received
             try:
                 data = os.read(self._descriptor, min(left, MAX_READ_BYTES))
             except BlockingIOError:
                 break
             left -= len(data)
-            self._decode(self._decoder.feed(data), received)
+            found = self._decoder.feed(data)
+            units += len(found)
+            self._decode(found, received)
         if settle and pipes.unread_bytes(self._descriptor) == 0:
             self._decode(self._decoder.feed(b"", settle=True), received)
         return received

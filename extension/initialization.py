@@ -48,12 +48,13 @@ class Initialization:
         self.ready_unix_ns = ready_unix_ns
         self._phases: list[_Phase] = []
 
-    def note(self, event: events.PhaseStarted | events.PhaseEnded) -> None:
-        """An init or a restore began or ended; an end without its beginning says nothing."""
+    def note(self, event: events.PhaseStarted | events.PhaseEnded) -> bool:
+        """An init or a restore began or ended; False for one phase too many, or an end alone."""
         if isinstance(event, events.PhaseStarted):
-            if len(self._phases) < MAX_PHASES:
-                self._phases.append(_Phase(event))
-            return
+            if len(self._phases) >= MAX_PHASES:
+                return False
+            self._phases.append(_Phase(event))
+            return True
         for phase in reversed(self._phases):
             if phase.started.name == event.name:
                 if phase.ended_unix_ns is None:
@@ -62,7 +63,8 @@ class Initialization:
                     phase.duration_ms = event.duration_ms
                 phase.failed = phase.failed or event.status != events.SUCCESS
                 phase.error_type = phase.error_type or event.error_type
-                return
+                return True
+        return False
 
     def take_children(self, draw: Draw) -> tuple[ChildSpan, ...]:
         """A span for each phase that is over and was not taken before."""

@@ -220,7 +220,8 @@ class Lifecycle:
     def on_platform_event(self, event: events.PlatformEvent, now_unix_ns: int) -> list[Record]:
         """What the platform says, in any order. The records that were waiting for it."""
         if isinstance(event, events.PhaseStarted | events.PhaseEnded):
-            self._init.note(event)
+            if not self._init.note(event):
+                self._count("unknown_event")
             return self._late_init(now_unix_ns)
         if isinstance(event, events.LogsDropped):
             self._count("telemetry_dropped", event.count)

@@ -61,7 +61,9 @@ class Log:
         if self._lines > MAX_LINES_BEFORE_SUPPRESSING:
             self.suppressed_count += 1
             return
-        shown = " ".join(text.split())[:MAX_LINE_CHARACTERS]
+        shown = " ".join(text.split())
+        if len(shown) > MAX_LINE_CHARACTERS:
+            shown = shown[: MAX_LINE_CHARACTERS - 1] + "…"
         self._put(f"spanpipe: {level}: {shown}\n")
 
     def _put(self, line: str) -> None:

@@ -9,6 +9,7 @@ before its invocation is closed.
 from __future__ import annotations
 
 import os
+import re
 import select
 import sys
 import time
@@ -359,6 +360,7 @@ class Loop:
         ):
             for reason, count in counts.items():
                 ledger.note(reason, count)
+        ledger.note("processes_unwatched", self._watch.left_out_count)
         ledger.note("metrics_unsent", self._pipeline.unsent_measures)
         ledger.note("log_lines", self._log.suppressed_count)
         reason = self._shutdown.reason if self._shutdown else "unknown"
@@ -376,6 +378,9 @@ def _milliseconds_until(wake_at_s: float) -> float:
     return max(0.0, (wake_at_s - time.monotonic()) * 1000 + 1)
 
 
+_MEMORY_MB = re.compile("[0-9]{1,9}")
+
+
 def _environment(body: bytes, environ: Mapping[str, str], log: Log) -> Environment:
     """What is known of the function before it has said anything."""
     try:
@@ -391,5 +396,5 @@ def _environment(body: bytes, environ: Mapping[str, str], log: Log) -> Environme
         or environ.get("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
         region=environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or None,
         account_id=registration.account_id,
-        memory_mb=int(memory) if memory.isascii() and memory.isdigit() else None,
+        memory_mb=int(memory) if _MEMORY_MB.fullmatch(memory) else None,
     )

@@ -15,11 +15,12 @@ MAX_PROCESSES = 64
 
 
 class RuntimeWatch:
-    """Follows processes by their IDs."""
+    """Follows processes by their IDs; `left_out_count` counts those that are watched no more."""
 
-    __slots__ = ("_descriptors",)
+    __slots__ = ("_descriptors", "left_out_count")
 
     def __init__(self) -> None:
+        self.left_out_count = 0
         self._descriptors: dict[int, int] = {}
 
     def descriptors(self) -> list[int]:
@@ -32,6 +33,7 @@ class RuntimeWatch:
             if pid in self._descriptors:
                 continue
             if len(self._descriptors) >= MAX_PROCESSES:
+                self.left_out_count += 1
                 self._forget(next(iter(self._descriptors)))
             try:
                 self._descriptors[pid] = os.pidfd_open(pid)

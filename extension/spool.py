@@ -30,7 +30,8 @@ _NAME = re.compile(
 )
 _PRINTED = ".printed.json"
 _HEAD = re.compile(rb"spanpipe-spool 1 ([0-9a-f]{8})\n")
-MAX_FILE_BYTES = 64 * 1024 * 1024
+MAX_FILE_BYTES = 16 * 1024 * 1024
+"""One record with the largest body is two thirds of that."""
 MAX_ENTRIES = 4_096
 """Of the folder: `/tmp` is the function's too."""
 MAX_SET_ASIDE = 4
@@ -95,6 +96,8 @@ class Spool:
                     file = _file(entry)
                     if file is not None:
                         found.append(file)
+                if next(entries, None) is not None:
+                    self._trouble(f"{self._directory}: over {MAX_ENTRIES} entries: not all seen")
         except OSError as error:
             self._trouble(f"{self._directory}: cannot be listed: {error.strerror}")
         self._files = sorted(found, key=lambda file: file.name)

@@ -126,3 +126,12 @@ def test_it_survives_sigkill(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
     assert done.returncode == -9
     assert opened(tmp_path).remains == Remains(Amount(6, 60), Amount(1), 0, None)
+
+
+def test_a_truncated_file_hurts_nobody(tmp_path: Path) -> None:
+    """Whoever empties /tmp must not end the extension, nor blind it for long."""
+    box = opened(tmp_path)
+    note(box, 1)
+    (tmp_path / NAME).write_bytes(b"")
+    note(box, 2)
+    assert opened(tmp_path).remains == Remains(Amount(2, 20), NOTHING, 0, None)

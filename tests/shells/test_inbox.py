@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from extension.inbox import MAX_FILE_BYTES, MAX_FILES_BYTES, MAX_FOLDER_ENTRIES, Inbox
+from extension.inbox import MAX_FILE_BYTES, MAX_FILES_BYTES, MAX_FOLDER_ENTRIES, MAX_UNITS, Inbox
 from fifo import encoding, messages, wire
 from tests.shells.conftest import ReadingEnd
 
@@ -189,3 +189,24 @@ def test_more_files_than_memory_should_hold_are_read_one_boundary_after_the_othe
     assert [text for text in told if "bytes of files" in text] == [
         f"{reading_end.directory}/{name}: more than {MAX_FILES_BYTES} bytes of files"
     ]
+
+
+def test_a_flood_of_tiny_lines_holds_up_no_boundary(
+    inbox: Inbox, reading_end: ReadingEnd, told: Told
+) -> None:
+    """So many are looked at, the others at the next boundary, and nothing behind them is lost."""
+    line = b'{"request_id":"r-1","payload":1}\n'
+    flood = b"{}\n" * (3 * MAX_UNITS)
+    written = 0
+    while written < len(flood):
+        written += os.write(reading_end.results, flood[written : written + 4095])
+    os.write(reading_end.results, line)
+    boundaries = 0
+    found: list[messages.Message] = []
+    while not found and boundaries < 9:
+        found = received(inbox)
+        boundaries += 1
+    assert [type(one).__name__ for one in found] == ["Result"]
+    assert boundaries > 1
+    assert inbox.counts["malformed"] == 3 * MAX_UNITS
+    assert inbox.counts["units_postponed"] == boundaries - 1
