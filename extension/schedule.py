@@ -108,7 +108,7 @@ class Schedule:
         self._runtime_gone = False
         self._deadline_s = 0.0
         self._invoked_s = 0.0
-        self._hold_until_s: float | None = None
+        self._hold_from_s: float | None = None
         self._export_until_s: float | None = None
         self._shutdown_until_s: float | None = None
         self._shutdown_failures = 0
@@ -165,7 +165,7 @@ class Schedule:
         self._ended = False
         self._runtime_gone = False
         self._after_error = False
-        self._hold_until_s = None
+        self._hold_from_s = None
         self._deadline_s = min(max(deadline_s, now_s), now_s + LONGEST_INVOCATION_S)
         self._invoked_s = now_s
         self._decide_waiting()
@@ -176,7 +176,6 @@ class Schedule:
         self._max_count = settings.max_spans
         self._timeout_s = timeout_s
         self._configured = True
-        self._hold_until_s = None
         self._decide_waiting()
 
     def on_start(self) -> None:
@@ -346,10 +345,10 @@ class Schedule:
 
     def _hold_left_s(self, now_s: float) -> float:
         """How long an export may still hold `/next`, all exports of this invocation together."""
-        if self._hold_until_s is None:
-            left = max(0.0, self._deadline_s - now_s)
-            longest = (
-                left * HOLD_PART_OF_TIME_LEFT if self._await_end else self.settings.hold_ms / 1000
-            )
-            self._hold_until_s = now_s + min(longest, self._timeout_s, left)
-        return min(self._hold_until_s, self._deadline_s - ASK_BEFORE_DEADLINE_S) - now_s
+        if self._hold_from_s is None:
+            self._hold_from_s = now_s
+        # By the settings in force now: they may have come since it began.
+        left = max(0.0, self._deadline_s - self._hold_from_s)
+        longest = left * HOLD_PART_OF_TIME_LEFT if self._await_end else self.settings.hold_ms / 1000
+        until_s = self._hold_from_s + min(longest, self._timeout_s, left)
+        return min(until_s, self._deadline_s - ASK_BEFORE_DEADLINE_S) - now_s

@@ -348,6 +348,17 @@ def test_nothing_is_exported_before_the_configuration_is_read(mode: str, then: D
     assert decide(plan, FRESH) == then
 
 
+def test_a_hold_goes_on_by_the_settings_that_have_come() -> None:
+    """It began before they were read: so much is over already, and a shorter timeout counts."""
+    plan = Schedule(lambda: 0.0)
+    invoke(plan, first=True)
+    plan.on_end(failed=False)
+    assert decide(plan, FRESH) == Decision(wake_at_s=pytest.approx(100.3))
+    plan.configure(FlushSettings(mode="end"), 0.2)
+    begun = decide(plan, FRESH, now_s=100.05)
+    assert begun.export_for_s == pytest.approx(0.15)
+
+
 def test_a_configuration_that_does_not_come_holds_no_longer_than_an_export() -> None:
     """A tenth of the time left, and /next is asked."""
     plan = Schedule(lambda: 0.0)
