@@ -42,9 +42,8 @@ _TOO_LARGE = "larger than max"
 DEFAULT_PORT = 4317
 _COMPRESSIONS = {"gzip": grpc.Compression.Gzip, "none": grpc.Compression.NoCompression}
 _OPTIONS = (
-    # After a failed connect the next export tries at once, not after gRPC's own back-off.
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1_000),
+    # A new channel connects at once, where a shared connection would wait for gRPC's back-off.
+    ("grpc.use_local_subchannel_pool", 1),
 )
 
 
@@ -100,6 +99,9 @@ class GrpcSender:
                 duration_s=time.monotonic() - began_s,
             )
         except grpc.RpcError as error:
+            if error.code() is grpc.StatusCode.UNAVAILABLE:
+                # When to try again is decided elsewhere, and then the next try connects anew.
+                self.close()
             return self._failed(error, count, time.monotonic() - began_s)
         except Exception as error:  # noqa: BLE001 - bad files, a fault of the library
             detail = f"{self._endpoint}: {type(error).__name__}: {error}"

@@ -341,13 +341,13 @@ class GrpcCollector(trace_service_pb2_grpc.TraceServiceServicer):
         return self.answer(context)
 
     @contextmanager
-    def serve(self, credentials: Any = None) -> Iterator[int]:
+    def serve(self, credentials: Any = None, port: int = 0) -> Iterator[int]:
         server = grpc.server(ThreadPoolExecutor(max_workers=2))
         trace_service_pb2_grpc.add_TraceServiceServicer_to_server(self, server)
         if credentials is None:
-            port = server.add_insecure_port("127.0.0.1:0")
+            port = server.add_insecure_port(f"127.0.0.1:{port}")
         else:
-            port = server.add_secure_port("127.0.0.1:0", credentials)
+            port = server.add_secure_port(f"127.0.0.1:{port}", credentials)
         server.start()
         try:
             yield port
@@ -405,6 +405,16 @@ def test_grpc_codes_have_their_verdicts(code: grpc.StatusCode, verdict: Verdict)
             assert send(sender) == Outcome(
                 verdict, 1, f"{endpoint} answered {code.name}: as told", status=code.name
             )
+
+
+def test_grpc_connects_anew_as_soon_as_the_collector_is_back() -> None:
+    """After any number of failures the next try does not wait for gRPC's own back-off."""
+    port = collectors.closed_port()
+    with sender_to(f"http://127.0.0.1:{port}", protocol=OTLP_GRPC) as sender:
+        down = [send(sender).verdict for _ in range(5)]
+        with GrpcCollector(accept).serve(port=port):
+            back = send(sender)
+    assert (down, back.verdict) == ([Verdict.RETRYABLE] * 5, Verdict.ACCEPTED)
 
 
 def test_grpc_without_an_answer_ends_at_the_deadline() -> None:
