@@ -8,7 +8,7 @@ smaller ones, and the limit that it taught is kept.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
@@ -18,14 +18,14 @@ from exporter.outcome import FAULT, Outcome, Sender, Verdict
 from exporter.record import Invocation, Record
 from exporter.settings import RequestLimits
 from exporter.spans import SpanBuilder
-from exporter.weight import bare, details_count, payloads, weight_bytes, without_body
+from exporter.weight import bare, details_count, payloads, weight_bytes
 
 MIN_EXPORT_S = 0.005
 """With less time than this no request is begun."""
 MIN_REQUEST_BYTES = 16_384
 """Below this a limit that a collector teaches is not believed."""
-_SURELY = 4
-"""A record may be that many times its weight on the wire, at the most."""
+BODY_PART = 4
+"""A body that makes its span too large is cut to that part of a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +51,11 @@ class Sent:
 
 @dataclass(slots=True)
 class _Group:
-    """Whole records in one request, or one record in several."""
+    """Records that go in one request, with the spans of each."""
 
     records: list[Record] = field(default_factory=list)
     spans: list[list[ReadableSpan]] = field(default_factory=list)
-    size_bytes: int = 0
+    weight_bytes: int = 0
     fault: Exception | None = None
     """The conversion's, of the one record that is in it then."""
 
@@ -71,13 +71,21 @@ class BatchExport:
         self._sender = sender
         self._builder = builder
         self._limits = limits
+        self._is_over: Callable[[], bool] = lambda: False
 
-    def send(self, records: Sequence[Record], until_s: float) -> Iterator[Sent]:
+    def send(
+        self,
+        records: Sequence[Record],
+        until_s: float,
+        is_aborted: Callable[[], bool] = lambda: False,
+    ) -> Iterator[Sent]:
         """Send `records` by `until_s` (monotonic), as far as the time and the collector allow.
 
-        What is not told of was not begun. A record that cannot be converted is told of as
-        refused, with `FAULT`: it would fail again.
+        Once `is_aborted` no further request is begun, and nothing more converted. What is not
+        told of was not begun. A record that cannot be converted is told of as refused, with
+        `FAULT`: it would fail again.
         """
+        self._is_over = lambda: is_aborted() or until_s - time.monotonic() < MIN_EXPORT_S
         for group in self._groups(records, until_s):
             for sent in self._send_group(group, until_s):
                 yield sent
@@ -85,36 +93,34 @@ class BatchExport:
                     return
 
     def _groups(self, records: Sequence[Record], until_s: float) -> Iterator[_Group]:
-        """What fits, by size and by time: half of what is left of it is for sending.
+        """What fits, by weight and by time: half of what is left of it is for sending.
 
         On a small processor the conversion of a whole batch may take longer than there is.
         """
         limits = self._limits
         half_s = _half_way(until_s)
-        # Measuring means encoding: only where it may matter.
-        exact = _SURELY * sum(map(weight_bytes, records)) > limits.max_bytes
         group = _Group()
         for record in records:
             try:
                 spans = self._builder.spans([record])
-                size = _size_bytes(spans) if exact else 0
             except Exception as error:  # noqa: BLE001 - one bad record must not stay in the way
                 if group.records:
                     yield group
                 group = _Group()
                 yield _Group([record], fault=error)
                 continue
+            weight = weight_bytes(record)
             full = (
-                group.size_bytes + size > limits.max_bytes
+                group.weight_bytes + weight > limits.max_bytes
                 or group.span_count + len(spans) > limits.max_spans
             )
-            if group.records and (full or time.monotonic() >= half_s):
+            if group.records and (full or time.monotonic() >= half_s or self._is_over()):
                 yield group
                 group = _Group()
                 half_s = _half_way(until_s)
             group.records.append(record)
             group.spans.append(spans)
-            group.size_bytes += size
+            group.weight_bytes += weight
         if group.records:
             yield group
 
@@ -123,100 +129,85 @@ class BatchExport:
             detail = f"internal: {type(group.fault).__name__}: {group.fault}"
             yield Sent(1, Outcome(Verdict.REFUSED, 1, detail, status=FAULT))
             return
-        if len(group.records) == 1:
-            yield self._send_one(group.records[0], group.spans[0], group.size_bytes, until_s)
+        count = len(group.records)
+        if count == 1:
+            yield self._send_one(group.records[0], group.spans[0], until_s)
             return
         outcome = self._request([span for spans in group.spans for span in spans], until_s)
         if outcome is None or not outcome.too_large:
-            yield Sent(len(group.records), outcome)
+            yield Sent(count, outcome)
             return
-        self._learn(group.size_bytes or sum(map(_size_bytes, group.spans)))
-        half = len(group.records) // 2
-        for part in (slice(None, half), slice(half, None)):
-            records, spans = group.records[part], group.spans[part]
-            size = sum(map(_size_bytes, spans))
-            for sent in self._send_group(_Group(records, spans, size), until_s):
+        for part in (slice(None, count // 2), slice(count // 2, None)):
+            half = _Group(group.records[part], group.spans[part])
+            for sent in self._send_group(half, until_s):
                 yield sent
                 if not sent.goes_on:
                     return
 
-    def _send_one(
-        self, record: Record, spans: list[ReadableSpan], size_bytes: int, until_s: float
-    ) -> Sent:
-        """One record, in as many requests as it takes."""
+    def _send_one(self, record: Record, spans: list[ReadableSpan], until_s: float) -> Sent:
+        """One record, in as many requests as it takes, its own span in the first of them."""
+        most = self._limits.max_spans
+        parts = [spans[start : start + most] for start in range(0, len(spans), most)] or [spans]
+        lighter = self._lighter(record)
         cut, lost = 0, 0
-        parts = [spans]
-        if size_bytes > self._limits.max_bytes or len(spans) > self._limits.max_spans:
-            record, cut, lost = self._fitting(record)
-            parts = list(self._parts(self._builder.spans([record])))
-        arrived, own = False, True
-        last: Outcome | None = None
+        arrived: Outcome | None = None
         while parts:
             part = parts.pop(0)
             outcome = self._request(part, until_s)
-            if outcome is not None and outcome.too_large:
-                self._learn(_size_bytes(part))
-                if len(part) > 1:
-                    half = 1 if own else len(part) // 2
-                    parts[:0] = [part[:half], part[half:]]
-                    continue
-                if own and isinstance(record, Invocation) and bare(record) != record:
-                    cut += sum(len(one.body) for one in payloads(record))
-                    lost += details_count(record) - len(record.children)
-                    record = bare(record)
-                    parts.insert(0, self._builder.spans([record]))
-                    continue
             if outcome is None or outcome.verdict is Verdict.RETRYABLE:
-                return Sent(1, outcome, arrived_in_part=arrived)
-            if outcome.verdict is Verdict.REFUSED:
-                if own:
-                    return Sent(1, outcome)
-                # Its invocation span has arrived; what hangs on it is not taken.
-                lost += len(part)
+                return Sent(1, outcome, arrived_in_part=arrived is not None)
+            if outcome.too_large and len(part) > 1:
+                half = len(part) // 2
+                parts[:0] = [part[:half], part[half:]]
+                continue
+            if outcome.too_large and arrived is None:
+                left = next(lighter, None)
+                if left is not None:
+                    cut, lost = _left_out(record, left)
+                    parts.insert(0, self._builder.spans([left]))
+                    continue
+            if outcome.verdict is not Verdict.REFUSED:
+                arrived = arrived or outcome
+            elif arrived is None:
+                return Sent(1, outcome)
             else:
-                arrived = True
-                last = last or outcome
-            own = False
-        return Sent(1, last, cut_body_bytes=cut, lost_details=lost)
+                # Its own span has arrived; what hangs on it is not taken.
+                lost += len(part)
+        return Sent(1, arrived, cut_body_bytes=cut, lost_details=lost)
 
-    def _fitting(self, record: Record) -> tuple[Record, int, int]:
-        """(The record with an own span within the limit, body bytes and details cut for it)."""
+    def _lighter(self, record: Record) -> Iterator[Invocation]:
+        """`record` without its children, in forms whose own span is smaller and smaller."""
         if not isinstance(record, Invocation):
-            return record, 0, 0
-        before = sum(len(one.body) for one in payloads(record))
-        most = self._limits.max_bytes // _SURELY
-        lighter = record
-        if record.result is not None and len(record.result.body) > most:
-            body = record.result.body[:most]
-            lighter = replace(record, result=replace(record.result, body=body, truncated=True))
-        own = self._builder.spans([replace(lighter, children=())])
-        if _size_bytes(own) <= self._limits.max_bytes:
-            return lighter, before - sum(len(one.body) for one in payloads(lighter)), 0
-        result = record.result and without_body(record.result)
-        left = replace(bare(record), result=result, children=record.children)
-        return left, before, details_count(record) - len(record.children)
-
-    def _parts(self, spans: Sequence[ReadableSpan]) -> Iterator[list[ReadableSpan]]:
-        part: list[ReadableSpan] = []
-        size = 0
-        for span in spans:
-            own = _size_bytes([span])
-            full = size + own > self._limits.max_bytes or len(part) >= self._limits.max_spans
-            if part and full:
-                yield part
-                part, size = [], 0
-            part.append(span)
-            size += own
-        yield part
+            return
+        if record.result is not None:
+            body = record.result.body[: self._limits.max_bytes // BODY_PART]
+            if len(body) < len(record.result.body):
+                result = replace(record.result, body=body, truncated=True)
+                yield replace(record, result=result, children=())
+        yield bare(record)
 
     def _request(self, spans: list[ReadableSpan], until_s: float) -> Outcome | None:
+        """One request; what is over our limit, or cannot be encoded, is told as too large."""
         if not spans:
             # What the platform told late, and nobody wants as spans.
             return Outcome(Verdict.ACCEPTED, 0, "nothing to send")
-        left_s = until_s - time.monotonic()
-        if left_s < MIN_EXPORT_S:
+        if self._is_over():
             return None
-        return self._sender.send(spans, len(spans), left_s)
+        try:
+            request = encode_spans(spans)
+        except Exception as error:  # noqa: BLE001 - the others of them may be sent
+            detail = f"internal: {type(error).__name__}: {error}"
+            return Outcome(Verdict.REFUSED, len(spans), detail, status=FAULT, too_large=True)
+        size_bytes = request.ByteSize()
+        if size_bytes > self._limits.max_bytes:
+            detail = f"a request of {size_bytes} bytes, over {self._limits.max_bytes}"
+            return Outcome(Verdict.REFUSED, len(spans), detail, too_large=True)
+        if self._is_over():
+            return None
+        outcome = self._sender.send_request(request, len(spans), until_s - time.monotonic())
+        if outcome.too_large:
+            self._learn(size_bytes)
+        return outcome
 
     def _learn(self, refused_bytes: int) -> None:
         """The collector takes less than that."""
@@ -225,11 +216,14 @@ class BatchExport:
             self._limits = replace(self._limits, max_bytes=learned)
 
 
+def _left_out(record: Record, left: Invocation) -> tuple[int, int]:
+    """(Body bytes, details) that `record` has and `left` has not, children apart."""
+    whole = sum(len(one.body) for one in payloads(record))
+    kept = sum(len(one.body) for one in payloads(left))
+    children = len(record.children)
+    return whole - kept, details_count(record) - details_count(left) - children
+
+
 def _half_way(until_s: float) -> float:
     now_s = time.monotonic()
     return now_s + (until_s - now_s) / 2
-
-
-def _size_bytes(spans: Sequence[ReadableSpan]) -> int:
-    """On the wire, before compression."""
-    return encode_spans(spans).ByteSize()

@@ -16,7 +16,7 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from exporter.record import Invocation, Record, Supplement
+from exporter.record import ChildSpan, Invocation, Record, Supplement
 
 _ID_BYTES = {"trace_id": (16,), "span_id": (0, 8), "parent_span_id": (8,), "report_span_id": (0, 8)}
 _KINDS: Mapping[str, type[Record]] = {"invocation": Invocation, "supplement": Supplement}
@@ -53,13 +53,15 @@ def _record(kind: str, value: object) -> Record:
     return record
 
 
-def _value(item: Any) -> Any:
+def _value(item: Any) -> Any:  # noqa: PLR0911 - one return for each kind of value
     if item is None or isinstance(item, str | bool | int | float):
         return item
     if isinstance(item, bytes):
         return base64.b64encode(item).decode("ascii")
     if isinstance(item, enum.Enum):
         return item.value
+    if isinstance(item, ChildSpan):
+        return _child_value(item)
     if isinstance(item, Mapping):
         return {name: _value(one) for name, one in item.items()}
     if isinstance(item, Sequence):
@@ -69,6 +71,25 @@ def _value(item: Any) -> Any:
         for name, _, default in _fields(type(item))
         if (given := getattr(item, name)) != default
     }
+
+
+def _child_value(child: ChildSpan) -> dict[str, Any]:
+    """The same as for any other, written out: there may be thousands, and SHUTDOWN is short."""
+    value: dict[str, Any] = {"span_id": base64.b64encode(child.span_id).decode("ascii")}
+    if child.parent_span_id is None:
+        value["parent_span_id"] = None
+    else:
+        value["parent_span_id"] = base64.b64encode(child.parent_span_id).decode("ascii")
+    value["name"] = child.name
+    value["start_unix_ns"] = child.start_unix_ns
+    value["end_unix_ns"] = child.end_unix_ns
+    if child.attributes:
+        value["attributes"] = dict(child.attributes)
+    if child.failure is not None:
+        value["failure"] = _value(child.failure)
+    if child.of_platform:
+        value["of_platform"] = True
+    return value
 
 
 _FIELDS: dict[type, tuple[tuple[str, Any, Any], ...]] = {}

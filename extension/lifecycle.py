@@ -37,9 +37,11 @@ MAX_OPEN = 1_024
 """Attempts at once, on Managed Instances; the oldest are closed first, their end unknown."""
 MAX_OPEN_BYTES = 32 * 1024 * 1024
 """Messages of all open attempts together; what is over it has no body and no details."""
-MAX_EARLY_MESSAGES = 256
-MAX_EARLY_BYTES = 1_048_576
-"""Messages that wait for their INVOKE: it is on its way over another socket."""
+MAX_EARLY_MESSAGES = 16_384
+MAX_EARLY_BYTES = 8 * 1024 * 1024
+EARLY_MESSAGE_BYTES = 256
+"""Messages that wait for their INVOKE, which is on its way over another socket: as many as a full
+pipe holds. Each takes so much beside its body."""
 MAX_EARLY_EVENTS = 64
 """Platform events that wait for theirs; the oldest go first."""
 REMEMBERED_REQUESTS = 256
@@ -98,6 +100,7 @@ class Lifecycle:
         self._first_closed: Closed | None = None
         self._early: deque[tuple[messages.Message, int]] = deque()
         self._early_bytes = 0
+        self._early_starts: list[messages.Start] = []
         self._early_events: deque[events.Started | EndEvent] = deque(maxlen=MAX_EARLY_EVENTS)
         self._closed: deque[Closed] = deque(maxlen=REMEMBERED_REQUESTS)
         self._closed_request_ids: deque[str] = deque(maxlen=REMEMBERED_REQUESTS)
@@ -183,10 +186,7 @@ class Lifecycle:
             finished += self._step_boundary(attempt, boundary, now_unix_ns, reason)
         if self._newest is None:
             finished += self._failed_init(reason, now_unix_ns)
-        for _ in self._early:
-            self._count("unknown_request")
-        self._early.clear()
-        self._early_bytes = 0
+        self._count("unknown_request", len(self._take_early()))
         return finished
 
     # The function
@@ -274,7 +274,7 @@ class Lifecycle:
     def _replay(self, attempt: Attempt, now_unix_ns: int) -> list[Record]:
         """What came before `attempt` did, and concerns it."""
         finished: list[Record] = []
-        early, self._early, self._early_bytes = self._early, deque(), 0
+        early = self._take_early()
         for message, size in early:
             finished += self.on_message(message, size, now_unix_ns)
         early_events = list(self._early_events)
@@ -339,10 +339,9 @@ class Lifecycle:
         """Whether its START waits for an INVOKE that is on its way: a retry's."""
         span_id = message.invocation_span_id
         return any(
-            isinstance(early, messages.Start)
-            and early.request_id == message.request_id
+            early.request_id == message.request_id
             and (span_id is None or early.invocation_span_id == span_id)
-            for early, _ in self._early
+            for early in self._early_starts
         )
 
     def _is_late(self, message: messages.Message) -> bool:
@@ -354,12 +353,21 @@ class Lifecycle:
         )
 
     def _keep_early(self, message: messages.Message, size_bytes: int) -> None:
+        if isinstance(message, messages.Start):
+            self._early_starts.append(message)
         self._early.append((message, size_bytes))
-        self._early_bytes += size_bytes
+        self._early_bytes += size_bytes + EARLY_MESSAGE_BYTES
         while len(self._early) > MAX_EARLY_MESSAGES or self._early_bytes > MAX_EARLY_BYTES:
-            _, size = self._early.popleft()
-            self._early_bytes -= size
+            oldest, size = self._early.popleft()
+            self._early_bytes -= size + EARLY_MESSAGE_BYTES
+            if isinstance(oldest, messages.Start):
+                self._early_starts.remove(oldest)
             self._count("unknown_request")
+
+    def _take_early(self) -> deque[tuple[messages.Message, int]]:
+        early, self._early, self._early_bytes = self._early, deque(), 0
+        self._early_starts = []
+        return early
 
     def _keep_early_event(self, event: events.Started | EndEvent) -> None:
         if len(self._early_events) == MAX_EARLY_EVENTS:
@@ -527,4 +535,5 @@ class Lifecycle:
         return self._step_boundary(attempt, Input.SETTLE, now_unix_ns)
 
     def _count(self, reason: str, count: int = 1) -> None:
-        self.counts[reason] = self.counts.get(reason, 0) + count
+        if count:
+            self.counts[reason] = self.counts.get(reason, 0) + count

@@ -274,6 +274,7 @@ class Loop:
             instant(),
             answered=settled.answered,
             failed=settled.failed,
+            late=settled.late,
             retry_after_s=settled.retry_after_s,
             thawed=self._thawed,
         )

@@ -16,18 +16,20 @@ class Settled:
     """Of one export, for the breaker and for the log.
 
     `answered`: the collector has answered a request for good. `failed`: the last one is to be
-    tried again, after `retry_after_s` where it says so. Neither: nothing was sent.
+    tried again, after `retry_after_s` where it says so. `late`: the time was over before all
+    was sent.
     """
 
     answered: bool = False
     failed: bool = False
+    late: bool = False
     retry_after_s: float | None = None
     lines: tuple[str, ...] = ()
 
 
 def settle(exported: Exported, backlog: Backlog) -> Settled:
     """Settle what `backlog` has lent; what is not told of waits again."""
-    answered = failed = False
+    answered = failed = late = False
     retry_after_s = None
     lines: list[str] = []
     uncertain = 0
@@ -40,6 +42,7 @@ def settle(exported: Exported, backlog: Backlog) -> Settled:
         outcome = sent.outcome
         if sent.arrived_in_part or (outcome is not None and outcome.uncertain):
             uncertain = sent.count
+        late = outcome is None
         if outcome is not None:
             failed = True
             retry_after_s = outcome.retry_after_s
@@ -48,7 +51,7 @@ def settle(exported: Exported, backlog: Backlog) -> Settled:
     backlog.returned(uncertain=uncertain)
     if exported.metrics_problem:
         lines.append(exported.metrics_problem)
-    return Settled(answered, failed, retry_after_s, tuple(lines))
+    return Settled(answered, failed, late, retry_after_s, tuple(lines))
 
 
 def _settle_for_good(sent: Sent, backlog: Backlog) -> list[str]:

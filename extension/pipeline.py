@@ -124,9 +124,9 @@ class Pipeline:
         """Send `batch` by `until_s` (monotonic); `asked_s` is when the loop asked for it."""
         with self._lock:
             batches, aborted = self._batches, asked_s <= self._aborted_before_s
-        if batches is None or aborted:
+        if batches is None or aborted or time.monotonic() >= until_s:
             return Exported()
-        sent = tuple(batches.send(batch, until_s))
+        sent = tuple(batches.send(batch, until_s, lambda: asked_s <= self._aborted_before_s))
         return Exported(sent, self._export_metrics(sent, until_s))
 
     def measure(self, record: Record) -> None:

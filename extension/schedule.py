@@ -125,8 +125,8 @@ class Schedule:
 
     @property
     def leave_until_s(self) -> float:
-        """By when the process must have left, after SHUTDOWN."""
-        return (self._shutdown_until_s or 0.0) + FAREWELL_S
+        """By when nothing more is begun, after SHUTDOWN; what is left is for the exit itself."""
+        return (self._shutdown_until_s or 0.0) + FAREWELL_S / 2
 
     def awaits_end(self, now_s: float) -> bool:
         """Whether `/next` is held for the end of this invocation."""
@@ -198,11 +198,13 @@ class Schedule:
         *,
         answered: bool,
         failed: bool,
+        late: bool = False,
         retry_after_s: float | None = None,
         thawed: bool = False,
     ) -> None:
         """An export came back: answered for good, failed at its end, both or neither.
 
+        `late`: there was not time enough for it, which will be so again for as many.
         `thawed`: the environment was frozen while it was on its way, which is no fault of the
         collector's.
         """
@@ -211,7 +213,7 @@ class Schedule:
         took_s = now.monotonic_s - self._export_began_s
         if answered:
             self._breaker.on_arrived(in_time=took_s <= longest_s)
-        if failed and not thawed:
+        if (failed or late) and not thawed:
             self._breaker.on_failed(now, retry_after_s)
             self._max_count = 1 if self._breaker.is_open else max(1, self._max_count // 2)
         elif answered and (self._breaker.is_open or 2 * took_s <= longest_s):

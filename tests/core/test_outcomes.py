@@ -71,21 +71,26 @@ CASES: dict[str, tuple[tuple[Sent, ...], Ledger, Settled]] = {
         Settled(
             True,
             True,
-            7.0,
-            ("c answered 429; invocations kept for the next try: 2",),
+            retry_after_s=7.0,
+            lines=("c answered 429; invocations kept for the next try: 2",),
         ),
     ),
     "one arrived in part": (
         (Sent(1, None, arrived_in_part=True),),
         Ledger(account(waiting=3), uncertain=1),
-        Settled(),
+        Settled(late=True),
     ),
     "made smaller to be taken": (
         (Sent(1, ACCEPTED, lost_details=4), Sent(2, ACCEPTED)),
         Ledger(account(exported=3), noted={"details_dropped": 4}),
         Settled(True),
     ),
-    "no time": ((), Ledger(account(waiting=3)), Settled()),
+    "no time for the rest": (
+        (Sent(1, ACCEPTED), Sent(1, None)),
+        Ledger(account(exported=1, waiting=2)),
+        Settled(True, late=True),
+    ),
+    "nothing begun": ((), Ledger(account(waiting=3)), Settled()),
 }
 
 

@@ -222,6 +222,19 @@ def test_a_batch_is_as_large_as_will_be_in_time() -> None:
     assert found == [(count, ask) for (count, _, _), ask in zip(story, beside, strict=True)]
 
 
+def test_what_does_not_fit_into_a_hold_opens_the_breaker_too() -> None:
+    """A record of thousands of spans is late again and again: it is served beside the function."""
+    plan = schedule("next")
+    for index in range(OPEN_AFTER):
+        assert not plan.exporter_down
+        invoke(plan, wall_s=1_000.0 + 100 * index)
+        begun = decide(plan, OLD, wall_s=1_000.0 + 100 * index)
+        assert (begun.export_for_s, begun.ask) == (pytest.approx(0.2), False)
+        moment = Instant(100.2, 1_000.0 + 100 * index)
+        plan.on_export_done(moment, answered=False, failed=False, late=True)
+    assert plan.exporter_down
+
+
 def test_a_thaw_is_not_the_collectors_fault() -> None:
     """What failed since the environment was frozen counts for nothing, and is tried at once."""
     plan = opened()
@@ -247,7 +260,7 @@ def test_the_farewell_takes_its_time_from_the_window() -> None:
     for_s = SHUTDOWN_FIRST_PART * (until - 0.4 - 200.0)
     assert decide(plan, slow, now_s=200.0).export_for_s == pytest.approx(for_s)
     assert decide(plan, slow, now_s=until - 0.4) == Decision(abort=True, exit=True)
-    assert plan.leave_until_s == pytest.approx(202.0 - 0.1)
+    assert plan.leave_until_s == pytest.approx(202.0 - 0.1 - FAREWELL_S / 2)
 
 
 def test_an_export_begun_before_shutdown_gets_no_more_than_its_time() -> None:
