@@ -97,6 +97,13 @@ class BlackBox:
     def close(self) -> None:
         """Nothing is at stake any more."""
         self._write(0, _COUNTS.pack(0, 0, 0, 0, 0))
+        self.release()
+
+    def release(self) -> None:
+        """Note nothing more, and leave what is written as it is."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
     def _write(self, is_open: int, data: bytes) -> None:
         if self._descriptor < 0:

@@ -248,6 +248,7 @@ class Loop:
             self._log.error(f"internal: {type(result.error).__name__}: {result.error}")
             self._delivery.can_export = False
         else:
+            self._schedule.on_prepared()
             self._log.debug(f"ready to export after {result.seconds * 1000:.0f} ms of importing")
 
     def _on_loaded(self, loaded: Loaded) -> None:

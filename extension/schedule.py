@@ -85,10 +85,10 @@ class Decision:
 class Schedule:
     """Tell it what happened, then ask `decide` until it has nothing more to do.
 
-    It begins before the configuration has been read: until `configure` an invocation may be
-    held as the defaults say, but nothing is exported. `managed`: on Managed Instances no
-    INVOKE comes and nothing freezes, so what is due leaves on time. `draw_unit` gives a random
-    number from 0 to 1.
+    It begins before the configuration has been read: until `configure` and `on_prepared` an
+    invocation may be held as the defaults say, but nothing is exported. `managed`: on Managed
+    Instances no INVOKE comes and nothing freezes, so what is due leaves on time. `draw_unit` gives
+    a random number from 0 to 1.
     """
 
     def __init__(self, draw_unit: Callable[[], float], *, managed: bool = False) -> None:
@@ -97,6 +97,7 @@ class Schedule:
         self._managed = managed
         self._timeout_s = DEFAULT_TIMEOUT_S
         self._configured = False
+        self._prepared = False
         self._special = False
         self._writer_expected = False
         self._platform_tells = False
@@ -114,6 +115,7 @@ class Schedule:
         self._shutdown_failures = 0
         self._export_holds = True
         self._export_began_s = 0.0
+        self._given_up_at = Instant(0.0, 0.0)
         self._max_count = self.settings.max_spans
         self._invoked_at: Instant | None = None
         self._after_error = False
@@ -151,8 +153,9 @@ class Schedule:
         `writer_expected`: START, and then its end, may be expected; `platform_tells`: the
         platform will tell the end, some time after it.
         """
-        if self._export_until_s == float("inf"):
-            # One that was given up and has not come back: it is stuck, in name resolution say.
+        if self._export_until_s == float("inf") and now.since(self._given_up_at) >= PROBE_S:
+            # It has not come back since: it is stuck, in name resolution say.
+            self._given_up_at = now
             self._breaker.on_failed(now)
         before, now_s = self._invoked_at, now.monotonic_s
         rare = before is not None and now.since(before) * 1000 > self.settings.max_age_ms
@@ -177,6 +180,10 @@ class Schedule:
         self._timeout_s = timeout_s
         self._configured = True
         self._decide_waiting()
+
+    def on_prepared(self) -> None:
+        """What exporting needs has been imported: from now on one may begin."""
+        self._prepared = True
 
     def on_start(self) -> None:
         """The function has said that its handler runs: now an end will be told."""
@@ -240,7 +247,7 @@ class Schedule:
             return self._decide_shutdown(now_s, waiting, self._shutdown_until_s, can_export)
         may_begin = can_export and waiting.any and self._breaker.may_try(now)
         if self._export_until_s is not None:
-            return self._decide_in_flight(now_s, self._export_until_s)
+            return self._decide_in_flight(now, self._export_until_s)
         if self._managed:
             return self._decide_managed(now_s, waiting, may_begin)
         if self._asked:
@@ -252,9 +259,10 @@ class Schedule:
             leave_all = self._await_end and not awaits_end
             if leave_all or self._due(waiting):
                 export_for_s = self._hold_left_s(now_s)
-                if export_for_s >= MIN_EXPORT_S and not self._configured:
-                    return Decision(wake_at_s=now_s + export_for_s)
-                if export_for_s >= MIN_EXPORT_S:
+                if not self._configured or (leave_all and not self._prepared):
+                    if export_for_s >= MIN_EXPORT_S:
+                        return Decision(wake_at_s=now_s + export_for_s)
+                elif export_for_s >= MIN_EXPORT_S and self._prepared:
                     return self._begin(now_s, export_for_s, holds=True)
         if awaits_end:
             return Decision(wake_at_s=self._await_until_s)
@@ -270,10 +278,12 @@ class Schedule:
         max_count = self.settings.max_spans if in_window else self._max_count
         return Decision(export_for_s=export_for_s, max_count=max_count, ask=not holds)
 
-    def _decide_in_flight(self, now_s: float, until_s: float) -> Decision:
+    def _decide_in_flight(self, now: Instant, until_s: float) -> Decision:
+        now_s = now.monotonic_s
         over, given_up = now_s >= until_s, until_s == float("inf")
         if over:
             self._export_until_s = float("inf")
+            self._given_up_at = now
         if not self._asked and (over or given_up or not self._export_holds):
             # Its outcome is still to come, from a thread that may be stuck in name resolution,
             # or nobody waits for it: nothing is held for that.
@@ -285,13 +295,13 @@ class Schedule:
 
     def _decide_open(self, now_s: float, may_begin: bool) -> Decision:
         """The breaker is open: a small try beside the function, and nothing is held for it."""
-        if may_begin and self._configured and self._deadline_s - now_s >= MIN_EXPORT_S:
+        if may_begin and self._prepared and self._deadline_s - now_s >= MIN_EXPORT_S:
             return self._begin(now_s, min(PROBE_S, self._timeout_s), holds=False)
         self._asked = True
         return Decision(ask=True)
 
     def _decide_managed(self, now_s: float, waiting: Waiting, may_begin: bool) -> Decision:
-        if may_begin and self._configured and self._due(waiting):
+        if may_begin and self._prepared and self._due(waiting):
             return self._begin(now_s, self._timeout_s, holds=True)
         return Decision(wake_at_s=now_s + MANAGED_TICK_S)
 

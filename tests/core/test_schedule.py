@@ -27,6 +27,7 @@ TIMEOUT_S = 10.0
 def schedule(mode: str, **settings: int) -> Schedule:
     plan = Schedule(lambda: 0.0)
     plan.configure(FlushSettings(mode=mode, **settings), TIMEOUT_S)
+    plan.on_prepared()
     return plan
 
 
@@ -286,6 +287,14 @@ def test_a_thread_stuck_in_name_resolution_holds_nothing() -> None:
     assert decide(plan, OLD, now_s=101.0, wall_s=1_001.0) == ASK
 
 
+def test_next_is_not_held_for_imports() -> None:
+    """What is due in mode next waits for the next event where nothing can be sent yet."""
+    plan = Schedule(lambda: 0.0)
+    plan.configure(FlushSettings(mode="next"), TIMEOUT_S)
+    invoke(plan)
+    assert decide(plan, OLD) == ASK
+
+
 def test_a_stuck_export_opens_the_breaker() -> None:
     """It never comes back to tell of a failure; the function is told to send less all the same."""
     plan = schedule("next")
@@ -294,9 +303,10 @@ def test_a_stuck_export_opens_the_breaker() -> None:
     decide(plan, OLD, now_s=100.3)
     for index in range(OPEN_AFTER):
         assert not plan.exporter_down
-        now_s, wall_s = 101.0 + index, 1_001.0 + index
-        invoke(plan, now_s=now_s, wall_s=wall_s)
-        assert decide(plan, OLD, now_s=now_s, wall_s=wall_s) == ASK
+        now_s, wall_s = 101.4 + index, 1_001.4 + index
+        for soon_s in (0.0, 0.1, 0.2):
+            invoke(plan, now_s=now_s + soon_s, wall_s=wall_s + soon_s)
+            assert decide(plan, OLD, now_s=now_s + soon_s, wall_s=wall_s + soon_s) == ASK
     assert plan.exporter_down
 
 
@@ -320,6 +330,7 @@ def test_shutdown_leaves_time_for_a_second_try(timeout_s: float, first_s: float)
     """A part of the window, or the configured timeout; the second try has all that is left."""
     plan = Schedule(lambda: 0.0)
     plan.configure(FlushSettings(mode="next"), timeout_s)
+    plan.on_prepared()
     plan.on_shutdown(200.0, 202.0)
     assert decide(plan, FRESH, now_s=200.0).export_for_s == pytest.approx(first_s)
     assert decide(plan, FRESH, now_s=200.0 + first_s) == Decision(abort=True)
@@ -358,6 +369,7 @@ def test_nothing_is_exported_before_the_configuration_is_read(mode: str, then: D
     plan.on_end(failed=False)
     assert decide(plan, FRESH) == Decision(wake_at_s=pytest.approx(100.3))
     plan.configure(FlushSettings(mode=mode), TIMEOUT_S)
+    plan.on_prepared()
     assert decide(plan, FRESH) == then
 
 
@@ -368,6 +380,8 @@ def test_a_hold_goes_on_by_the_settings_that_have_come() -> None:
     plan.on_end(failed=False)
     assert decide(plan, FRESH) == Decision(wake_at_s=pytest.approx(100.3))
     plan.configure(FlushSettings(mode="end"), 0.2)
+    assert decide(plan, FRESH, now_s=100.02) == Decision(wake_at_s=pytest.approx(100.2))
+    plan.on_prepared()
     begun = decide(plan, FRESH, now_s=100.05)
     assert begun.export_for_s == pytest.approx(0.15)
 

@@ -51,6 +51,8 @@ def test_after_a_close_nothing_is_missed(tmp_path: Path) -> None:
     note(box, 7)
     box.close()
     assert opened(tmp_path).remains is None
+    note(box, 8)
+    assert opened(tmp_path).remains is None
 
 
 def test_what_has_not_changed_is_not_written(tmp_path: Path) -> None:

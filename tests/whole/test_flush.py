@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from extension.schedule import START_GRACE_S
 from sandbox.environment import Function, LambdaEnvironment
 from sandbox.launcher import write_extensions
+from sandbox.processes import OnLine
 from sandbox.receiver import Receiver
 from tests import collectors
 from tests.whole.scenario import FOLDER, invocation_spans
@@ -28,6 +30,7 @@ def environment(
     config: str,
     handler: str = "captured_function.captured",
     timeout_s: float = 5.0,
+    on_line: OnLine = lambda name, line: None,
 ) -> Iterator[LambdaEnvironment]:
     file = folder / "spanpipe.yaml"
     file.write_text(config)
@@ -40,7 +43,7 @@ def environment(
             "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": endpoint,
         },
     )
-    with LambdaEnvironment(function, str(write_extensions(folder))) as made:
+    with LambdaEnvironment(function, str(write_extensions(folder)), on_line=on_line) as made:
         yield made
 
 
@@ -85,8 +88,22 @@ def test_end_exports_every_invocation_before_the_environment_is_idle(tmp_path: P
 
 def test_next_exports_a_due_batch_at_the_next_event(tmp_path: Path) -> None:
     """Mode next: nothing at the end; two are due at the third event, and leave while it runs."""
-    config = "flush: {mode: next, max_age_ms: 600000, max_spans: 2, hold_ms: 2000}"
-    with Receiver() as receiver, environment(tmp_path, receiver.http_endpoint, config) as env:
+    config = (
+        "flush: {mode: next, max_age_ms: 600000, max_spans: 2, hold_ms: 2000}\nlog_level: debug"
+    )
+    ready = threading.Event()
+
+    def on_line(name: str, line: str) -> None:
+        if "ready to export" in line:
+            ready.set()
+
+    with (
+        Receiver() as receiver,
+        environment(tmp_path, receiver.http_endpoint, config, on_line=on_line) as env,
+    ):
+        # What is due before exporting is imported waits for the next event too.
+        assert env.init()
+        assert ready.wait(IDLE_S)
         counts = []
         for _ in range(5):
             env.invoke(b"1")
