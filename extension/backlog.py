@@ -38,7 +38,7 @@ class Stored:
 class Store(Protocol):
     """Where records wait when memory has no room; `extension.spool`."""
 
-    def put(self, records: Sequence[Record], amount: Amount) -> bool:
+    def put(self, records: Sequence[Record], amount: Amount, weight_bytes: int) -> bool:
         """Keep `records`; False where that is not possible."""
 
     def take(self) -> Stored | None:
@@ -51,7 +51,7 @@ class Store(Protocol):
 class NoStore:
     """No spool."""
 
-    def put(self, records: Sequence[Record], amount: Amount) -> bool:
+    def put(self, records: Sequence[Record], amount: Amount, weight_bytes: int) -> bool:
         """Never."""
         return False
 
@@ -208,6 +208,25 @@ class Backlog:
         self._settled()
         self._enforce()
 
+    def keep(self, entries: Sequence[Entry]) -> bool:
+        """Into the spool with `entries`, which wait no more here; False where it takes none."""
+        amount = sum((entry.amount for entry in entries), NOTHING)
+        weight = sum(entry.weight_bytes for entry in entries)
+        if not self.store.put([entry.record for entry in entries], amount, weight):
+            return False
+        self.ledger.move(amount, WAITING, SPOOLED)
+        return True
+
+    def strip(self, entry: Entry, reason: str) -> Entry:
+        """`entry` without bodies and details, which are dropped for `reason`."""
+        record = entry.record
+        if not isinstance(record, Invocation):
+            return entry
+        self.ledger.drop(Amount(body_bytes=entry.amount.body_bytes), WAITING, reason)
+        self.ledger.note("details_dropped", details_count(record))
+        left = bare(record)
+        return replace(entry, record=left, weight_bytes=weight_bytes(left), amount=Amount(1))
+
     def take_all(self) -> list[Entry]:
         """Empty it, at the end; the ledger still counts them as waiting."""
         taken = list(self._waiting)
@@ -259,15 +278,16 @@ class Backlog:
             entry = self._waiting[index]
             record = entry.record
             if isinstance(record, Invocation) and record.span_id == late.span_id:
-                self._replace(index, replace(entry, record=merged(record, late)))
+                whole = merged(record, late)
+                weight = weight_bytes(whole)
+                self._replace(index, replace(entry, record=whole, weight_bytes=weight))
                 self._enforce()
                 return True
         return False
 
     def _replace(self, index: int, entry: Entry) -> None:
-        weight = weight_bytes(entry.record)
-        self._waiting_bytes += weight - self._waiting[index].weight_bytes
-        self._waiting[index] = replace(entry, weight_bytes=weight)
+        self._waiting_bytes += entry.weight_bytes - self._waiting[index].weight_bytes
+        self._waiting[index] = entry
 
     @property
     def _is_over(self) -> bool:
@@ -293,10 +313,8 @@ class Backlog:
             chosen.append(self._pop())
         kept = 0
         for part in files_of(chosen):
-            amount = sum((entry.amount for entry in part), NOTHING)
-            if not self.store.put([entry.record for entry in part], amount):
+            if not self.keep(part):
                 break
-            self.ledger.move(amount, WAITING, SPOOLED)
             kept += len(part)
         for entry in reversed(chosen[kept:]):
             self._append(entry, first=True)
@@ -306,13 +324,7 @@ class Backlog:
         for index, entry in enumerate(self._waiting):
             if self._waiting_bytes <= MAX_WAITING_BYTES * KEPT_PART:
                 break
-            record = entry.record
-            if not isinstance(record, Invocation):
-                continue
-            self.ledger.drop(Amount(body_bytes=entry.amount.body_bytes), WAITING, "memory_full")
-            self.ledger.note("details_dropped", details_count(record))
-            left = replace(entry, record=bare(record), amount=Amount(1))
-            self._replace(index, left)
+            self._replace(index, self.strip(entry, "memory_full"))
 
     def _drop_oldest(self) -> None:
         """What the platform told late goes before any invocation does."""

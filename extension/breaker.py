@@ -2,9 +2,9 @@
 
 No I/O, no clock. After each failure nothing is sent for a while that doubles, or for as long as
 the collector asks. After `OPEN_AFTER` failures in a row the breaker is open: what is tried from
-then on runs beside the function and never holds `/next`. It closes once the collector has
-answered in a time that an invocation may be held for: one that is merely slow is served beside
-the function.
+then on runs beside the then on runs beside the function and never holds `/next`. It closes once the collector has
+answered well within the time that an invocation may be held for: one that is merely slow is
+served beside the function.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Breaker:
         return self._failures >= OPEN_AFTER
 
     def on_arrived(self, *, in_time: bool) -> None:
-        """The collector has answered for good; `in_time`: sooner than a hold may last."""
+        """The collector has answered for good; `in_time`: well within what a hold may last."""
         if in_time or not self.is_open:
             self._failures = 0
         self._failed_at = None

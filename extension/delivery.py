@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from exporter.record import Invocation, Record
-from extension.backlog import Backlog, files_of
+from extension.backlog import Backlog, Entry, files_of
 from extension.blackbox import Remains
 from extension.fallback import Printer
 from extension.instant import Instant
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
 SPOOL_S_PER_RECORD = 0.000_3
-SPOOL_S_PER_BYTE = 1 / 10e6
-"""A child span weighs 273 bytes and takes 27 µs to be written down; bodies take a tenth."""
+SPOOL_S_PER_BYTE = 1 / 25e6
+"""A child span weighs 273 bytes and takes some 10 µs to be written down; bodies take a tenth."""
 PRINT_S_PER_RECORD = 0.000_5
 PRINT_S_PER_BYTE = 1 / 20e6
 """What the farewell takes, reckoned for a slow machine."""
@@ -58,7 +58,7 @@ class Delivery:
         self._last_lines: tuple[str, ...] = ()
         self.lent = NOTHING
         self.can_export = True
-        self.no_export_reason = "no_exporter"
+        self.no_export_reason = ""
         self.ledger.recover(self._spool.scan())
 
     def mourn(self, remains: Remains, now: Instant) -> None:
@@ -86,8 +86,11 @@ class Delivery:
         self._spool.settings = settings.spool
         if settings.exporter is None:
             self.can_export = False
-            if not settings.enabled:
-                self.no_export_reason = "disabled"
+            self.no_export_reason = "no_exporter" if settings.enabled else "disabled"
+
+    def fail(self) -> None:
+        """Nothing can be exported by this process; the next one may."""
+        self.can_export, self.no_export_reason = False, ""
 
     def accept(self, records: Sequence[Record], now: Instant) -> None:
         """Finished records enter."""
@@ -153,25 +156,32 @@ class Delivery:
         if self._backlog.is_lent:
             self._backlog.returned(uncertain=self._backlog.lent_count)
         left = self._backlog.take_all()
-        if not self.can_export:
+        if self.no_export_reason:
             for entry in left:
                 self.ledger.drop(entry.amount, WAITING, self.no_export_reason)
             return self.ledger.line()
         last = reason == SPINDOWN
         for chunk in files_of(left):
-            records = [entry.record for entry in chunk]
-            amount = sum((entry.amount for entry in chunk), NOTHING)
-            weight = sum(entry.weight_bytes for entry in chunk)
-            done_s = time.monotonic() + weight * SPOOL_S_PER_BYTE
-            if done_s < until_s and self._spool.put(records, amount):
-                self.ledger.move(amount, WAITING, SPOOLED)
-            elif self._prints and self._print(records, until_s):
-                self.ledger.move(amount, WAITING, PRINTED)
-            else:
-                self.ledger.drop(amount, WAITING, "shutdown")
+            self._leave_behind(chunk, until_s)
         if self._prints:
             self._print_spooled(until_s, last=last)
         return self.ledger.line()
+
+    def _leave_behind(self, chunk: list[Entry], until_s: float) -> None:
+        """Whole into the spool, or the log; else without details; else it is dropped."""
+        done_s = time.monotonic() + sum(one.weight_bytes for one in chunk) * SPOOL_S_PER_BYTE
+        in_time = done_s < until_s
+        if in_time and self._backlog.keep(chunk):
+            return
+        amount = sum((entry.amount for entry in chunk), NOTHING)
+        if self._prints and self._print([entry.record for entry in chunk], until_s):
+            self.ledger.move(amount, WAITING, PRINTED)
+            return
+        reason = "spool_full" if in_time else "shutdown"
+        left = [self._backlog.strip(entry, reason) for entry in chunk]
+        if time.monotonic() < until_s and self._backlog.keep(left):
+            return
+        self.ledger.drop(sum((entry.amount for entry in left), NOTHING), WAITING, reason)
 
     @property
     def _prints(self) -> bool:

@@ -246,7 +246,7 @@ class Loop:
             self._on_loaded(result)
         elif isinstance(result, Failed):
             self._log.error(f"internal: {type(result.error).__name__}: {result.error}")
-            self._delivery.can_export = False
+            self._delivery.fail()
         else:
             self._schedule.on_prepared()
             self._log.debug(f"ready to export after {result.seconds * 1000:.0f} ms of importing")

@@ -219,12 +219,13 @@ class Schedule:
         longest_s = self._timeout_s if self._managed else self.settings.hold_ms / 1000
         took_s = now.monotonic_s - self._export_began_s
         if answered:
-            self._breaker.on_arrived(in_time=took_s <= longest_s)
+            # Half of it: what only just fits is late the next time.
+            self._breaker.on_arrived(in_time=2 * took_s <= longest_s)
         if (failed or late) and not thawed:
             self._breaker.on_failed(now, retry_after_s)
             self._max_count = 1 if self._breaker.is_open else max(1, self._max_count // 2)
-        elif answered and (self._breaker.is_open or 2 * took_s <= longest_s):
-            # Twice as many would have been in time too, or nothing is held for them.
+        elif answered and 2 * took_s <= (PROBE_S if self._breaker.is_open else longest_s):
+            # Twice as many would have been in time too.
             self._max_count = min(2 * self._max_count, self.settings.max_spans)
         if failed and self._shutdown_until_s is not None:
             self._shutdown_failures += 1

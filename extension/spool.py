@@ -74,7 +74,7 @@ class Spool:
         self._unix_ns = unix_ns
         self._draw = draw
         self._files: list[_File] = []
-        self._refused_count = 0
+        self._refused_bytes = 0
         self._refused_unix_ns = 0
 
     @property
@@ -103,20 +103,20 @@ class Spool:
         self._files = sorted(found, key=lambda file: file.name)
         return self.amount
 
-    def put(self, records: Sequence[Record], amount: Amount) -> bool:
+    def put(self, records: Sequence[Record], amount: Amount, weight_bytes: int) -> bool:
         """Keep `records` in one file; False where bounds or disk forbid it.
 
-        What was refused is not written down again for nothing: as many are refused at once
-        for a while, unless something has gone.
+        What was refused is not written down again for nothing: as much is refused at once for a
+        while, unless something has gone.
         """
         from exporter.record_json import to_json  # not before there is something to write
 
         self._expire()
         moment = self._unix_ns()
         again = abs(moment - self._refused_unix_ns) >= REFUSED_FOR_NS
-        if self._refused_count and len(records) >= self._refused_count and not again:
+        if self._refused_bytes and weight_bytes >= self._refused_bytes and not again:
             return False
-        self._refused_count, self._refused_unix_ns = len(records), moment
+        self._refused_bytes, self._refused_unix_ns = max(1, weight_bytes), moment
         data = to_json(records)
         size = sum(file.size_bytes for file in self._files) + len(data)
         if size > self.settings.max_bytes or len(data) > MAX_FILE_BYTES:
@@ -132,7 +132,7 @@ class Spool:
             self._trouble(f"{self._directory}/{name}: cannot be written: {error.strerror}")
             return False
         self._files.append(_File(name, moment, amount, len(data)))
-        self._refused_count = 0
+        self._refused_bytes = 0
         return True
 
     def take(self) -> Stored | None:
@@ -165,7 +165,7 @@ class Spool:
 
     def remove(self, name: str) -> None:
         """Its records have arrived, or were taken back."""
-        self._refused_count = 0
+        self._refused_bytes = 0
         self._files = [file for file in self._files if file.name != name]
         try:
             os.unlink(f"{self._directory}/{name}")
@@ -194,7 +194,7 @@ class Spool:
 
     def _set_aside(self, file: _File) -> None:
         self._files.remove(file)
-        self._refused_count = 0
+        self._refused_bytes = 0
         self._lost(file.amount, "spool_damaged")
         path = f"{self._directory}/{file.name}"
         try:

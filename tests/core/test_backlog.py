@@ -58,7 +58,7 @@ class Shelf:
         self.stored: list[Stored] = []
         self._count = 0
 
-    def put(self, records: Sequence[Record], amount: Amount) -> bool:
+    def put(self, records: Sequence[Record], amount: Amount, weight_bytes: int) -> bool:
         if len(self.stored) >= self.room:
             return False
         self._count += 1
@@ -143,6 +143,22 @@ def test_bodies_go_before_invocations_do() -> None:
     assert kept[-1] == replace(BIG, ordinal=count - 1)
     account = backlog.ledger.body_bytes
     assert account.dropped["memory_full"] == account.accepted - account.waiting > 0
+
+
+def test_what_the_spool_refuses_whole_it_may_take_bare() -> None:
+    """Its bytes and details are dropped for a reason, the invocation is not."""
+    shelf = Shelf(1)
+    backlog = filled([BIG, ONE], shelf)
+    (big, one) = backlog.take_all()
+    left = backlog.strip(big, "spool_full")
+    assert left.record == bare(BIG)
+    assert backlog.keep([left])
+    assert not backlog.keep([one])
+    assert backlog.ledger.line() == (
+        "accepted 2 = exported 0 + waiting 1 + spooled 1 + dropped 0; body bytes: accepted 1000000 "
+        "= exported 0 + waiting 0 + dropped 1000000 (spool_full 1000000)"
+    )
+    assert shelf.stored == [Stored("1", Amount(1), (bare(BIG),))]
 
 
 def test_a_bare_record_still_says_what_happened() -> None:

@@ -209,7 +209,7 @@ def test_a_batch_is_as_large_as_will_be_in_time() -> None:
         *((8, 0.20, False), (4, 0.20, False), (2, 0.15, True), (2, 0.05, True), (4, 0.05, True)),
         *((8, 0.05, True), (8, 0.20, False), (4, 0.20, False), (2, 0.20, False)),
         # Open: the collector is slow, and nothing is held for it.
-        *((1, 0.50, True), (2, 0.50, True), (4, 0.50, True), (8, 0.10, True), (8, 0.10, True)),
+        *((1, 0.50, True), (2, 0.50, True), (4, 0.60, True), (4, 0.10, True), (8, 0.10, True)),
     ]
     found = []
     for index, (_, took_s, arrived) in enumerate(story):

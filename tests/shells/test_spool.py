@@ -56,8 +56,8 @@ def made(tmp_path: Path) -> Made:
 
 def test_what_one_extension_leaves_the_next_one_finds(made: Made) -> None:
     """Whole, in order, mode 0600; a file goes when it is not needed any more."""
-    assert made.spool.put(RECORDS, AMOUNT)
-    assert made.spool.put(numbered(2), Amount(2))
+    assert made.spool.put(RECORDS, AMOUNT, 3_000)
+    assert made.spool.put(numbered(2), Amount(2), 2_000)
     assert {stat.S_IMODE(path.stat().st_mode) for path in made.folder.iterdir()} == {0o600}
     after = Made(made.folder)
     assert after.spool.scan() == AMOUNT + Amount(2)
@@ -77,37 +77,37 @@ def test_what_one_extension_leaves_the_next_one_finds(made: Made) -> None:
 def test_it_is_bounded_in_bytes(made: Made) -> None:
     """What would be over the bound is refused, and nothing is written."""
     made.spool.settings = SpoolSettings(max_bytes=1_000)
-    assert made.spool.put([ONE], Amount(1))
-    assert not made.spool.put(numbered(20), Amount(20))
+    assert made.spool.put([ONE], Amount(1), 1_000)
+    assert not made.spool.put(numbered(20), Amount(20), 20_000)
     assert len(made.names()) == 1
     made.spool.settings = SpoolSettings(max_bytes=0)
     made.now_ns += REFUSED_FOR_NS
-    assert not made.spool.put([], NOTHING)
+    assert not made.spool.put([], NOTHING, 1)
 
 
 def test_what_is_full_is_not_asked_again_at_once(made: Made) -> None:
     """As many are refused unread until ten seconds are over or a file has gone; fewer may fit."""
     made.spool.settings = SpoolSettings(max_bytes=2_000)
-    assert made.spool.put([ONE], Amount(1))
+    assert made.spool.put([ONE], Amount(1), 1_000)
     unread: list[Record] = [None] * 20  # type: ignore[list-item]
-    assert not made.spool.put(numbered(20), Amount(20))
-    assert not made.spool.put(unread, Amount(20))
+    assert not made.spool.put(numbered(20), Amount(20), 20_000)
+    assert not made.spool.put(unread, Amount(20), 20_000)
     made.now_ns += REFUSED_FOR_NS
     with pytest.raises(KeyError):
-        made.spool.put(unread, Amount(20))
-    assert not made.spool.put(unread, Amount(20))
-    assert made.spool.put([ONE], Amount(1))
+        made.spool.put(unread, Amount(20), 20_000)
+    assert not made.spool.put(unread, Amount(20), 20_000)
+    assert made.spool.put([ONE], Amount(1), 1_000)
     made.spool.remove(made.names()[0])
     with pytest.raises(KeyError):
-        made.spool.put(unread, Amount(20))
+        made.spool.put(unread, Amount(20), 20_000)
 
 
 def test_it_is_bounded_in_age(made: Made) -> None:
     """What is too old is removed and counted, when anything is done with the spool."""
     made.spool.settings = SpoolSettings(max_age_s=60)
-    made.spool.put([ONE], Amount(1))
+    made.spool.put([ONE], Amount(1), 1_000)
     made.now_ns += 61 * SECOND_NS
-    made.spool.put(numbered(2), Amount(2))
+    made.spool.put(numbered(2), Amount(2), 2_000)
     assert made.lost == [(Amount(1), "spool_expired")]
     assert (made.spool.amount, len(made.names())) == (Amount(2), 1)
 
@@ -117,8 +117,8 @@ def test_it_is_bounded_in_age(made: Made) -> None:
 )
 def test_a_damaged_file_is_set_aside_and_counted(made: Made, damage: str) -> None:
     """Its name says how much is lost; the file behind it is read all the same."""
-    made.spool.put(RECORDS, AMOUNT)
-    made.spool.put([ONE], Amount(1))
+    made.spool.put(RECORDS, AMOUNT, 3_000)
+    made.spool.put([ONE], Amount(1), 1_000)
     path = made.folder / made.names()[0]
     data = path.read_bytes()
     if damage in ("a link", "a folder"):
@@ -147,7 +147,7 @@ def test_a_damaged_file_is_set_aside_and_counted(made: Made, damage: str) -> Non
 
 def test_a_name_that_says_something_else_is_damage(made: Made) -> None:
     """A stranger must not invent invocations for the ledger."""
-    made.spool.put([ONE], Amount(1))
+    made.spool.put([ONE], Amount(1), 1_000)
     (name,) = made.names()
     forged = name.replace("-00000001-", "-00000099-")
     os.rename(made.folder / name, made.folder / forged)
@@ -163,7 +163,7 @@ def test_few_damaged_files_are_kept(made: Made) -> None:
     for name in foreign:
         (made.folder / name).write_text("x")
     for index in range(MAX_SET_ASIDE + 3):
-        made.spool.put(numbered(index + 1), Amount(index + 1))
+        made.spool.put(numbered(index + 1), Amount(index + 1), 1_000)
     for name in made.names():
         if name not in foreign:
             (made.folder / name).write_text("damaged")
@@ -175,8 +175,8 @@ def test_few_damaged_files_are_kept(made: Made) -> None:
 
 def test_what_was_printed_is_not_printed_again(made: Made) -> None:
     """It is still delivered, by this extension or the next."""
-    made.spool.put([ONE], Amount(1))
-    made.spool.put(numbered(2), Amount(2))
+    made.spool.put([ONE], Amount(1), 1_000)
+    made.spool.put(numbered(2), Amount(2), 2_000)
     first, second = made.spool.unprinted()
     made.spool.mark_printed(first.name)
     assert [one.name for one in made.spool.unprinted()] == [second.name]
@@ -199,7 +199,7 @@ def test_a_folder_that_cannot_be_written_loses_nothing_but_says_so(tmp_path: Pat
         "from extension.ledger import Amount\n"
         "told = []\n"
         "spool = Spool(sys.argv[1], print, told.append, unix_ns=lambda: 1)\n"
-        "put = [spool.put([], Amount()) for _ in range(2)]\n"
+        "put = [spool.put([], Amount(), 1) for _ in range(2)]\n"
         "print(*put, len(told), told[0].count('Permission denied'))\n"
     )
     # Modules are read as root first, where the checkout is not for everybody.
