@@ -2,7 +2,7 @@
 
 No I/O, no clock. After each failure nothing is sent for a while that doubles, or for as long as
 the collector asks. After `OPEN_AFTER` failures in a row the breaker is open: what is tried from
-then on runs beside the then on runs beside the function and never holds `/next`. It closes once the collector has
+then on runs beside the function and never holds `/next`. It closes once the collector has
 answered well within the time that an invocation may be held for: one that is merely slow is
 served beside the function.
 """
