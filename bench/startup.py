@@ -66,7 +66,17 @@ class Api:
         finally:
             process.kill()
             process.wait()
+            self._forget_the_others()
         return took
+
+    def _forget_the_others(self) -> None:
+        """The subscription's connection, which the next process must not be taken for."""
+        self._listener.settimeout(0)
+        try:
+            while True:
+                self._listener.accept()[0].close()
+        except BlockingIOError:
+            self._listener.settimeout(30)
 
 
 def _whole(command: list[str], environ: dict[str, str]) -> float:
