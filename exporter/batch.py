@@ -14,14 +14,12 @@ from dataclasses import dataclass, field, replace
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan
 
-from exporter.outcome import FAULT, Outcome, Sender, Verdict
+from exporter.outcome import FAULT, MIN_EXPORT_S, Outcome, Sender, Verdict
 from exporter.record import Invocation, Record
 from exporter.settings import RequestLimits
 from exporter.spans import SpanBuilder
 from exporter.weight import bare, details_count, payloads, weight_bytes
 
-MIN_EXPORT_S = 0.005
-"""With less time than this no request is begun."""
 MIN_REQUEST_BYTES = 16_384
 """Below this a limit that a collector teaches is not believed."""
 BODY_PART = 4

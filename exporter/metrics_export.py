@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from exporter.delivery import open_sender
 from exporter.measures import Measure
 from exporter.metrics import FaasMetrics
-from exporter.outcome import Verdict
+from exporter.outcome import MIN_EXPORT_S, Verdict
 from exporter.settings import ExporterSettings
 from exporter.signals import METRICS
 from exporter.spans import SpanBuilder, spanpipe_version
 
 MAX_UNSENT = 16
 """Sums that wait for the collector, of a flush each; the oldest go first, and are counted."""
-MIN_EXPORT_S = 0.005
 
 
 class MetricsExport:

@@ -18,6 +18,9 @@ class Verdict(enum.Enum):
     """It must not be sent again (OTLP, "Failures")."""
 
 
+MIN_EXPORT_S = 0.005
+"""With less time than this no request is begun."""
+
 FAULT = "fault"
 """An outcome's status where not the collector but something here failed."""
 

@@ -14,7 +14,6 @@ whole whenever the process dies. A slot, big-endian::
 from __future__ import annotations
 
 import os
-import stat
 import struct
 import zlib
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from dataclasses import dataclass
 from exporter.record import Invocation
 from exporter.weight import bare
 from extension.ledger import Amount
+from fifo import files
 
 NAME = "spanpipe-blackbox"
 SLOT_BYTES = 8_192
@@ -55,7 +55,7 @@ class BlackBox:
         path = f"{directory}/{NAME}"
         try:
             self._descriptor = _opened(path)
-        except (OSError, ValueError) as error:
+        except (OSError, files.StrangeFileError) as error:
             on_bad(f"{path}: {error}; what dies with this extension will not be known")
             return
         slots = [slot for slot in map(self._read, (0, 1)) if slot is not None]
@@ -143,13 +143,11 @@ class BlackBox:
 
 
 def _opened(path: str) -> int:
-    """The file, made where it is not there. Raises OSError, ValueError."""
+    """The file, made where it is not there. Raises OSError, StrangeFileError."""
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     descriptor = os.open(path, flags, 0o600)
     try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
-            raise ValueError("not a regular file of our own user")
+        files.check_own(descriptor)
     except BaseException:
         os.close(descriptor)
         raise

@@ -40,6 +40,14 @@ def write_whole(directory: str, name: str, data: "bytes | memoryview") -> None:
         raise
 
 
+def check_own(descriptor: int) -> int:
+    """The size in bytes of a regular file of our own user; raises StrangeFileError for others."""
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
+        raise StrangeFileError("not a regular file of our own user")
+    return status.st_size
+
+
 def read_own(path: str, max_bytes: int) -> bytes:
     """The bytes of a regular file of our own user.
 
@@ -48,10 +56,7 @@ def read_own(path: str, max_bytes: int) -> bytes:
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
-            raise StrangeFileError("not a regular file of our own user")
-        size = status.st_size
+        size = check_own(descriptor)
         if size > max_bytes:
             raise TooLargeError(f"{size} bytes, over {max_bytes}")
         parts: list[bytes] = []
