@@ -224,9 +224,13 @@ class Loop:
 
     def _note_progress(self) -> None:
         """Tell the schedule what the messages since the last call mean for it."""
-        self._watch.follow(self._lifecycle.runtime_pids)
+        missing = self._watch.follow(self._lifecycle.runtime_pids)
         if self._managed:
             return
+        if missing:
+            # A runtime that died before we came to look for it. Where its PIDs are not ours to
+            # see, the first invocation alone is not held for its end.
+            self._schedule.on_runtime_gone()
         if self._lifecycle.state is State.RUNNING:
             self._schedule.on_start()
         if self._lifecycle.state is State.ENDED:

@@ -27,8 +27,12 @@ class RuntimeWatch:
         """Each readable once its process is gone."""
         return [descriptor for descriptor in self._descriptors.values() if descriptor >= 0]
 
-    def follow(self, pids: Iterable[int]) -> None:
-        """Watch `pids`, which strangers told us: a wrong one shortens or bounds a wait only."""
+    def follow(self, pids: Iterable[int]) -> list[int]:
+        """Watch `pids`, which strangers told us: a wrong one shortens or bounds a wait only.
+
+        Those new ones that are not there, gone already or in another PID namespace.
+        """
+        missing: list[int] = []
         for pid in pids:
             if pid in self._descriptors:
                 continue
@@ -37,8 +41,12 @@ class RuntimeWatch:
                 self._forget(next(iter(self._descriptors)))
             try:
                 self._descriptors[pid] = os.pidfd_open(pid)
+            except ProcessLookupError:
+                self._descriptors[pid] = -1
+                missing.append(pid)
             except (OSError, OverflowError, AttributeError):
                 self._descriptors[pid] = -1
+        return missing
 
     def gone(self, ready: set[int]) -> list[int]:
         """The processes whose descriptors are `ready`; they are followed no more."""

@@ -17,6 +17,8 @@ from tests.whole.scenario import FOLDER
 
 SPANS_S = 5.0
 TIMEOUT_S = 1
+INIT_TIMEOUT_S = 5
+"""On the emulator an invocation has it in its own: what is to run out there needs the start."""
 
 
 def function_environ(case: Case, endpoint: str) -> dict[str, str]:
@@ -92,7 +94,7 @@ def test_every_fate_on_the_sandbox(tmp_path: Path, name: str) -> None:
             environ=function_environ(case, receiver.http_endpoint),
             enforce_memory="memory" in case.does,
             names_out_of_memory=case.names_out_of_memory,
-            init_timeout_s=TIMEOUT_S,
+            init_timeout_s=INIT_TIMEOUT_S,
         )
         extensions = str(write_extensions(tmp_path))
         with LambdaEnvironment(function, extensions, telemetry=True) as environment:
@@ -107,7 +109,7 @@ def on_emulator(folder: Path, case: Case, told: tuple[Told, ...], *, managed: bo
     with Receiver() as receiver:
         environ = function_environ(case, receiver.http_endpoint)
         with Emulator(
-            folder, handler_of(case), FOLDER, TIMEOUT_S, environ, managed=managed
+            folder, handler_of(case), FOLDER, INIT_TIMEOUT_S, environ, managed=managed
         ) as emulator:
             for do in case.does:
                 event = json.dumps({"do": do}).encode()
