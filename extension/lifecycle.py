@@ -149,6 +149,12 @@ class Lifecycle:
         return newest.end[0]
 
     @property
+    def ended_unix_ns(self) -> int:
+        """When the newest attempt ended, as far as is known; else the end of time."""
+        newest = self._newest
+        return messages.MAX_NUMBER if newest is None else newest.end_unix_ns or messages.MAX_NUMBER
+
+    @property
     def runtime_pids(self) -> list[int]:
         """The processes that sent START for the attempts that are open."""
         return [attempt.start.pid for attempt in self._open if attempt.start is not None]

@@ -235,7 +235,10 @@ class Loop:
             self._schedule.on_start()
         if self._lifecycle.state is State.ENDED:
             holding = self._schedule.awaits_end(time.monotonic())
-            self._schedule.on_end(failed=self._lifecycle.fate is Fate.RAISED)
+            now = instant()
+            ago_s = max(0.0, now.wall_s - self._lifecycle.ended_unix_ns / 1e9)
+            failed = self._lifecycle.fate is Fate.RAISED
+            self._schedule.on_end(now.monotonic_s - ago_s, failed=failed)
             if holding:
                 self._accept(self._lifecycle.settle(time.time_ns()))
 

@@ -26,6 +26,9 @@ START_GRACE_S = 0.250
 
 A handler that is decorated but is not the one invoked announces a writer that never speaks.
 """
+LATE_S = 1.0
+"""How long before we read of its INVOKE an invocation may have ended, as the function's clock
+says: a hold is counted from there, and the function is not believed any further."""
 EXIT_BEFORE_DEADLINE_S = 0.100
 SHUTDOWN_LIMIT_S = 1.900
 """design: SHUTDOWN to exit, 100 ms before its own deadline, at most 1,900 ms."""
@@ -36,6 +39,9 @@ MIN_EXPORT_S = 0.005
 """With less time than this no export is begun."""
 HOLD_PART_OF_TIME_LEFT = 0.1
 """In `end` and `auto` an export holds `/next` for a tenth of the time left at most."""
+ABORT_S = 0.020
+ABORT_PART = 0.1
+"""Kept back from a hold, a tenth of it at most: what it takes to end an export and to ask."""
 LONGEST_INVOCATION_S = 900.0
 """Lambda's own; a deadline farther away than that is a clock that was stepped."""
 PROBE_S = 1.0
@@ -190,8 +196,10 @@ class Schedule:
         self._started = True
         self._decide_waiting()
 
-    def on_end(self, *, failed: bool) -> None:
-        """The invocation's end is known."""
+    def on_end(self, ended_s: float, *, failed: bool) -> None:
+        """The invocation's end is known: it was at `ended_s`, from which a hold counts."""
+        if self._hold_from_s is None:
+            self._hold_from_s = max(ended_s, self._invoked_s - LATE_S)
         self._ended = True
         self._after_error = failed
 
@@ -363,5 +371,6 @@ class Schedule:
         # By the settings in force now: they may have come since it began.
         left = max(0.0, self._deadline_s - self._hold_from_s)
         longest = left * HOLD_PART_OF_TIME_LEFT if self._await_end else self.settings.hold_ms / 1000
-        until_s = self._hold_from_s + min(longest, self._timeout_s, left)
+        hold_s = min(longest, self._timeout_s, left)
+        until_s = self._hold_from_s + hold_s - min(ABORT_S, hold_s * ABORT_PART)
         return min(until_s, self._deadline_s - ASK_BEFORE_DEADLINE_S) - now_s
