@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
 
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan
@@ -18,6 +17,7 @@ from exporter.outcome import FAULT, MIN_EXPORT_S, Outcome, Sender, Verdict
 from exporter.record import Invocation, Record
 from exporter.settings import RequestLimits
 from exporter.spans import SpanBuilder
+from exporter.values import dataclass, field, replace
 from exporter.weight import bare, details_count, payloads, weight_bytes
 
 MIN_REQUEST_BYTES = 16_384

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from opentelemetry.sdk.trace import Event, ReadableSpan
 
 from exporter import attributes as names
 from exporter.span_text import quoted
+from exporter.values import dataclass
 
 MAX_NAME_BYTES = 1_024
 """Of a span's name, in one that is too long; longer ones are no names."""

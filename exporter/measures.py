@@ -5,9 +5,8 @@ A record may wait long for its collector, and be dropped: it is measured before,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from exporter.record import Environment, Fate, Invocation, Record, Report
+from exporter.values import dataclass
 
 _BYTES_PER_MB = 1024 * 1024
 

@@ -7,7 +7,6 @@ that comes and goes has no total to keep.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
 from opentelemetry.sdk.metrics import Counter, Histogram, MeterProvider
 from opentelemetry.sdk.metrics.export import (
@@ -21,6 +20,7 @@ from opentelemetry.sdk.resources import Resource
 from exporter import attributes as names
 from exporter.measures import Measure
 from exporter.record import Environment
+from exporter.values import replace
 
 SECONDS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 """The conventions' advice for durations."""

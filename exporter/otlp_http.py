@@ -13,7 +13,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import requests
@@ -26,6 +25,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from exporter.outcome import FAULT, Outcome, Verdict, shown_endpoint
 from exporter.settings import ExporterSettings
 from exporter.signals import HttpSignal, endpoint_of, http_signal
+from exporter.values import replace
 
 MAX_ANSWER_BYTES = 65_536
 """An answer is a few bytes of protobuf; more is not read."""

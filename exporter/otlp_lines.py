@@ -8,12 +8,12 @@ into a JSON string, which escapes quotation marks and backslashes: each counts a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
 from opentelemetry.sdk.trace import ReadableSpan
 
 from exporter.fitting import clipped, fitted, logged_bytes, text_bytes
 from exporter.span_text import quoted, resource_text, scope_text, span_text
+from exporter.values import dataclass, field
 
 MAX_LINE_BYTES = 262_143
 """Below 256 KiB: CloudWatch Logs' quota for an event, and Lambda's for a line."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+from exporter.values import dataclass
 
 
 class Verdict(enum.Enum):

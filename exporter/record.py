@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+
+from exporter.values import dataclass, field, replace
 
 AttributeValue = str | bool | int | float | Sequence[str]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import dataclasses
 import enum
 import json
 import types
@@ -17,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from exporter.record import ChildSpan, Invocation, Record, Supplement
+from exporter.values import MISSING, fields, is_dataclass
 
 _ID_BYTES = {"trace_id": (16,), "span_id": (0, 8), "parent_span_id": (8,), "report_span_id": (0, 8)}
 _KINDS: Mapping[str, type[Record]] = {"invocation": Invocation, "supplement": Supplement}
@@ -101,9 +101,9 @@ def _fields(kind: type) -> tuple[tuple[str, Any, Any], ...]:
         return _FIELDS[kind]
     hints = typing.get_type_hints(kind)
     found = []
-    for field in dataclasses.fields(kind):
+    for field in fields(kind):
         default = field.default
-        if field.default_factory is not dataclasses.MISSING:
+        if field.default_factory is not MISSING:
             default = field.default_factory()
         found.append((field.name, hints[field.name], default))
     _FIELDS[kind] = tuple(found)
@@ -114,7 +114,7 @@ def _made(  # noqa: PLR0911 - one return for each kind of type
     hint: Any, value: Any, where: str
 ) -> Any:
     """`value` as `hint` says. Raises RecordError."""
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+    if is_dataclass(hint) and isinstance(hint, type):
         return _dataclass(hint, value, where)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
@@ -165,7 +165,7 @@ def _dataclass(kind: type, value: Any, where: str) -> Any:
             lengths = _ID_BYTES.get(name)
             if lengths and given[name] is not None and len(given[name]) not in lengths:
                 raise RecordError(f"{where}.{name}: {len(given[name])} bytes")
-        elif default is dataclasses.MISSING:
+        elif default is MISSING:
             raise RecordError(f"{where}.{name} is missing")
     if len(given) < len(value):
         raise RecordError(f"{where}: unknown fields")

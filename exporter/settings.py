@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from exporter.values import dataclass, field
 
 OTLP_HTTP = "otlp_http"
 OTLP_GRPC = "otlp_grpc"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from exporter.settings import ExporterSettings
+from exporter.values import dataclass
 
 TRACES = "traces"
 METRICS = "metrics"

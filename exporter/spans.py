@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import codecs
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 
 from opentelemetry.sdk.resources import Resource
@@ -37,6 +36,7 @@ from exporter.record import (
     Supplement,
 )
 from exporter.redaction import Redactor
+from exporter.values import replace
 
 Attributes = dict[str, AttributeValue]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from exporter.record import (
     AttributeValue,
@@ -12,6 +11,7 @@ from exporter.record import (
     Payload,
     Record,
 )
+from exporter.values import replace
 
 _RECORD_BYTES = 1_024
 _DETAIL_BYTES = 256

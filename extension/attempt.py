@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from exporter.record import (
     ChildSpan,
@@ -17,6 +16,7 @@ from exporter.record import (
     Report,
     Supplement,
 )
+from exporter.values import replace
 from extension import fates
 from extension.platform_events import Reported, RuntimeDone, Started
 from extension.transitions import State

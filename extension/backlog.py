@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import Protocol
 
 from exporter.record import Invocation, Record, Supplement, merged
+from exporter.values import dataclass, replace
 from exporter.weight import bare, body_bytes, details_count, weight_bytes
 from extension.instant import Instant
 from extension.ledger import EXPORTED, NOTHING, SPOOLED, WAITING, Amount, Ledger

@@ -17,9 +17,9 @@ import os
 import struct
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from exporter.record import Invocation
+from exporter.values import dataclass
 from exporter.weight import bare
 from extension.ledger import Amount
 from fifo import files

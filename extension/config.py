@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 
+from exporter.values import dataclass, replace
 from extension import destination, otel_environment
 from extension.problems import Origin, Place, Problem, SourceError
 from extension.schema import Reading, read_settings

@@ -10,10 +10,10 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from urllib.parse import urlsplit, urlunsplit
 
 from exporter.settings import OTLP_GRPC, ExporterSettings
+from exporter.values import replace
 from extension.problems import Origin, Problem, shown
 
 _HTTP_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")

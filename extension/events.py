@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+
+from exporter.values import dataclass
 
 MAX_UNIX_MS = 2**53
 """What a JSON number can hold exactly, and 280,000 years."""

@@ -6,7 +6,8 @@ The monotonic clock may stop while the environment is frozen; the wall clock may
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+
+from exporter.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

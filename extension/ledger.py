@@ -5,7 +5,7 @@ accepted + recovered = exported + printed + spooled + waiting + dropped, by reas
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from exporter.values import dataclass, field
 
 WAITING = "waiting"
 SPOOLED = "spooled"

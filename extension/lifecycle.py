@@ -11,7 +11,6 @@ platform says after it is sent behind.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
 
 from exporter.record import (
     ChildSpan,
@@ -24,6 +23,7 @@ from exporter.record import (
     Record,
     Supplement,
 )
+from exporter.values import replace
 from extension import details, fates
 from extension import platform_events as events
 from extension.api import MANAGED_INSTANCES

@@ -7,11 +7,11 @@ Protocol Exporter". An empty variable counts as unset; one for traces goes befor
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from exporter.settings import OTLP_GRPC, OTLP_HTTP, ExporterSettings
+from exporter.values import dataclass, field, replace
 from extension.destination import TRACES_PATH
 from extension.log import LEVELS
 from extension.pairs import PairsError, merged_headers, parse_pairs

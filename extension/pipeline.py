@@ -9,11 +9,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from exporter.measures import Measure, measure_of
 from exporter.record import Record
+from exporter.values import dataclass
 from extension.settings import FALLBACK_STDOUT, Settings
 
 if TYPE_CHECKING:

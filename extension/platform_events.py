@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from exporter.record import Report
+from exporter.values import dataclass
 from fifo.messages import valid_request_id
 
 SUCCESS = "success"

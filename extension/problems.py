@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from exporter.values import dataclass
 
 MAX_SHOWN_CHARS = 80
 """Of a key or a value in a message: a log line is no place for a whole file."""

@@ -14,8 +14,8 @@ INVOKE; ages are measured on both clocks (`Instant`), since a batch also ages wh
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from exporter.values import dataclass
 from extension.breaker import Breaker
 from extension.instant import Instant
 from extension.settings import FLUSH_AUTO, FLUSH_END, FlushSettings

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from exporter.patterns import PatternError, compile_pattern
 from exporter.secret_names import glob_problem
@@ -16,6 +15,7 @@ from exporter.settings import (
     RequestLimits,
     TlsSettings,
 )
+from exporter.values import dataclass, field
 from extension.log import LEVELS
 from extension.pairs import PairsError, parse_pairs
 from extension.problems import Origin, Place, Problem, shown

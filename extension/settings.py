@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from exporter.settings import ExporterSettings, RedactSettings, RequestLimits
+from exporter.values import dataclass, field
 
 FLUSH_AUTO = "auto"
 FLUSH_END = "end"

@@ -17,9 +17,9 @@ import os
 import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 
 from exporter.record import Record
+from exporter.values import dataclass, replace
 from extension.backlog import Stored, amount_of
 from extension.ledger import NOTHING, Amount
 from extension.settings import SpoolSettings

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
+from exporter.values import dataclass
 from extension.problems import Place, Problem, SourceError, is_encodable, shown
 from extension.substitution import SubstitutionError, substitute
 

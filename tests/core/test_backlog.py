@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +18,7 @@ from exporter.record import (
     Report,
     Supplement,
 )
+from exporter.values import replace
 from exporter.weight import bare, weight_bytes
 from extension.backlog import (
     FILE_COUNT,

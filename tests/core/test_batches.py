@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from exporter.otlp_json import from_value
 from exporter.otlp_lines import MIN_LINE_BYTES, lines_of
 from exporter.outcome import Outcome, Verdict
+from exporter.values import replace
 from spanpipe.batches import Batch, Batches
 from spanpipe.patience import Patience
 from tests.core.test_otlp_lines import RESOURCES, made

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from exporter.settings import (
     RequestLimits,
     TlsSettings,
 )
+from exporter.values import replace
 from extension.config import LoadedConfig, default_path, find, load
 from extension.settings import (
     CaptureSettings,

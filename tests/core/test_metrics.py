@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
@@ -12,6 +11,7 @@ from exporter.measures import Measure, measure_of
 from exporter.metrics import FaasMetrics
 from exporter.record import Environment, Failure, Fate, Invocation, Report, Supplement
 from exporter.spans import SpanBuilder
+from exporter.values import replace
 
 ENVIRONMENT = Environment("shop", "7", region="eu-west-1")
 RETURNED = Invocation(

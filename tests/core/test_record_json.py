@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -24,6 +22,7 @@ from exporter.record import (
     Supplement,
 )
 from exporter.record_json import RecordError, _value, from_json, to_json
+from exporter.values import fields, replace
 
 TEXTS = st.text(max_size=20)
 NANOSECONDS = st.integers(0, 2**63 - 1)
@@ -138,11 +137,11 @@ def test_what_is_no_record_is_refused(data: bytes, error: str) -> None:
 @given(CHILDREN)
 def test_a_child_is_written_as_any_other(child: ChildSpan) -> None:
     """The short way for children gives what the fields' own way gives."""
-    fields = {field.name: getattr(child, field.name) for field in dataclasses.fields(child)}
+    given_fields = {field.name: getattr(child, field.name) for field in fields(child)}
     defaults = {"attributes": {}, "failure": None, "of_platform": False}
     expected = {
         name: _value(value)
-        for name, value in fields.items()
+        for name, value in given_fields.items()
         if name not in defaults or value != defaults[name]
     }
     assert _value(child) == expected

@@ -1,7 +1,6 @@
 """Records to spans, compared whole in the form that leaves."""
 
 import base64
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,6 +24,7 @@ from exporter.record import (
 from exporter.redaction import Redactor
 from exporter.settings import RedactSettings
 from exporter.spans import SpanBuilder, resource_id, spanpipe_version
+from exporter.values import replace
 
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:shop"
 ENVIRONMENT = Environment(

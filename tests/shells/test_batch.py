@@ -6,7 +6,6 @@ import itertools
 import socket
 import threading
 import time
-from dataclasses import replace
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -17,6 +16,7 @@ from exporter.outcome import FAULT, Outcome, Verdict
 from exporter.record import ChildSpan, Invocation, Payload, Record, Supplement
 from exporter.settings import OTLP_GRPC, OTLP_HTTP, ExporterSettings, RequestLimits
 from exporter.spans import SpanBuilder
+from exporter.values import replace
 from sandbox.receiver import Receiver
 from tests import collectors
 from tests.core.test_backlog import ONE

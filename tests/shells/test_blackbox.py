@@ -6,12 +6,12 @@ import os
 import stat
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from exporter.record import Failure, Fate, Invocation, Payload
+from exporter.values import replace
 from extension.blackbox import NAME, SLOT_BYTES, BlackBox, Remains
 from extension.ledger import NOTHING, Amount
 from tests.core.test_backlog import ONE

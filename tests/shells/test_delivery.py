@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from exporter.delivery import open_sender
 from exporter.outcome import FAULT, Outcome, Sender, Verdict
 from exporter.settings import OTLP_GRPC, OTLP_HTTP, ExporterSettings, TlsSettings
 from exporter.spans import SpanBuilder
+from exporter.values import replace
 from sandbox.receiver import Receiver
 from tests import collectors
 from tests.core.test_spans import RETURNED
