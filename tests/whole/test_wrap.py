@@ -14,7 +14,7 @@ import pytest
 from sandbox.environment import Function, LambdaEnvironment
 from sandbox.launcher import write_extensions
 from sandbox.receiver import Receiver
-from tests.whole.emulator import ROOT
+from tests.whole.emulator import ROOT, Emulator
 
 WRAP = str(ROOT / "deploy" / "wrap")
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -241,3 +241,21 @@ def test_a_layer_that_is_not_whole_harms_nothing(
     captured = ("unreported", None) if warning else ("returned", '{"echo":{"n":1}}')
     told = [] if warning is None else [f"spanpipe: warning: {warning.format(opt=opt)}"]
     assert (answer, spans, lines) == ({"echo": {"n": 1}}, [captured], told)
+
+
+@pytest.mark.emulator
+@pytest.mark.parametrize("name", ["import", "raises", "attribute", "syntax", "invoke raises"])
+def test_the_emulator_tells_the_same_with_us(tmp_path: Path, name: str) -> None:
+    """AWS's own front gives the caller the same answer, whole, with the wrapper and without."""
+    handler, source = BROKEN[name]
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "app.py").write_text(source)
+    answers = []
+    for wrapper in ([], [WRAP]):
+        folder = tmp_path / f"place{len(answers)}"
+        folder.mkdir()
+        with Emulator(folder, handler, str(code), 3, {}, wrapper=wrapper) as emulator:
+            status, payload = emulator.invoke(b"{}")
+        answers.append((status, UUID.sub("(id)", payload.decode())))
+    assert answers[0] == answers[1]
