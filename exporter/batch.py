@@ -181,7 +181,7 @@ class BatchExport:
             body = record.result.body[: self._limits.max_bytes // BODY_PART]
             if len(body) < len(record.result.body):
                 result = replace(record.result, body=body, truncated=True)
-                yield replace(record, result=result, children=())
+                yield replace(record, request=None, result=result, children=())
         yield bare(record)
 
     def _request(self, spans: list[ReadableSpan], until_s: float) -> Outcome | None:

@@ -145,6 +145,8 @@ class Invocation:
     durable_execution_arn: str | None = None
     failure: Failure | None = None
     exception: Failure | None = None
+    request: Payload | None = None
+    """The handler's event, where it is captured."""
     result: Payload | None = None
     produced_bytes: int | None = None
     report: Report | None = None

@@ -11,6 +11,7 @@ import base64
 import codecs
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from typing import NamedTuple
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event as SdkEvent
@@ -21,6 +22,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode,
 
 from exporter import attributes as names
 from exporter import xray
+from exporter.flattening import flattened
 from exporter.record import (
     AttributeValue,
     ChildSpan,
@@ -49,6 +51,9 @@ _BINARY = "binary"
 _MESSAGE_IS_CUT_BYTES = 4_093
 _STACK_TRACE_IS_CUT_BYTES = 16_381
 """The function cuts them at three bytes more, between characters, and does not say so."""
+_JSON = "json"
+_OFF = "off"
+_ALWAYS = "always"
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _UNSET = Status(StatusCode.UNSET)
 
@@ -84,6 +89,35 @@ class _OneResource(Resource):
         return self._hash
 
 
+class _BodyNames(NamedTuple):
+    """The attributes of one kind of body."""
+
+    content_kind: str
+    body: str
+    truncated: str
+    redacted: str
+    dropped: str
+    size_bytes: str
+
+
+_RESULT = _BodyNames(
+    names.RESULT_CONTENT_KIND,
+    names.RESULT_BODY,
+    names.RESULT_TRUNCATED,
+    names.RESULT_REDACTED,
+    names.RESULT_DROPPED,
+    names.RESULT_SIZE_BYTES,
+)
+_REQUEST = _BodyNames(
+    names.REQUEST_CONTENT_KIND,
+    names.REQUEST_BODY,
+    names.REQUEST_TRUNCATED,
+    names.REQUEST_REDACTED,
+    names.REQUEST_DROPPED,
+    names.REQUEST_SIZE_BYTES,
+)
+
+
 class SpanBuilder:
     """Builds spans; keeps the resource of each environment, since it hardly ever changes.
 
@@ -91,8 +125,9 @@ class SpanBuilder:
     `platform_spans` False: what Lambda has timed inside an invocation is left out.
 
     What leaves is decided here, whatever was captured before the configuration was known:
-    `response` False sends no body, one over `max_body_bytes` is cut (None: as it came), and
-    `redactor` leaves out secrets (None: the default rules).
+    `response` and `request` are ``off``, ``on_error`` or ``always``, a body over `max_body_bytes`
+    is cut (None: as it came), `flat` makes an attribute of each value in it, and `redactor`
+    leaves out secrets (None: the default rules).
     """
 
     def __init__(
@@ -101,12 +136,16 @@ class SpanBuilder:
         resource_attributes: Mapping[str, str | bool | int | float] | None = None,
         *,
         platform_spans: bool = True,
-        response: bool = True,
+        response: str = _ALWAYS,
+        request: str = _OFF,
+        flat: bool = False,
         max_body_bytes: int | None = None,
         redactor: Redactor | None = None,
     ) -> None:
         self._platform_spans = platform_spans
         self._response = response
+        self._request = request
+        self._flat = flat
         self._max_body_bytes = max_body_bytes
         self._redactor = redactor or Redactor()
         self._service_name = _encodable(service_name or "")
@@ -248,8 +287,11 @@ class SpanBuilder:
 
     def _invocation_attributes(self, invocation: Invocation) -> Attributes:
         found = _invocation_attributes(invocation)
+        failed = _error_type(invocation) is not None
+        if invocation.request is not None and _wants(self._request, failed):
+            found.update(self._body_attributes(invocation.request, _REQUEST))
         if invocation.result is not None:
-            found.update(self._result_attributes(invocation.result))
+            found.update(self._result_attributes(invocation.result, failed))
         if invocation.produced_bytes is not None:
             found[names.PRODUCED_BYTES] = invocation.produced_bytes
         if invocation.report is not None:
@@ -258,20 +300,31 @@ class SpanBuilder:
             found[names.LEDGER_PREFIX + name] = count
         return found
 
-    def _result_attributes(self, payload: Payload) -> Attributes:
-        if not self._response:
+    def _result_attributes(self, payload: Payload, failed: bool) -> Attributes:
+        if not _wants(self._response, failed):
             payload = replace(payload, body=b"", content_kind=_NO_BODY)
-        found: Attributes = {names.RESULT_CONTENT_KIND: payload.content_kind}
+        return self._body_attributes(payload, _RESULT)
+
+    def _body_attributes(self, payload: Payload, of: _BodyNames) -> Attributes:
+        found: Attributes = {of.content_kind: payload.content_kind}
         if payload.content_kind != _NO_BODY:
             body = _cut(payload, self._max_body_bytes)
             truncated = payload.truncated or len(body) < len(payload.body)
             text, redacted = self._body_text(body, payload.content_kind, cut=truncated)
-            found[names.RESULT_BODY] = text
-            found[names.RESULT_TRUNCATED] = truncated
+            flat = None
+            if self._flat and not truncated and payload.content_kind == _JSON:
+                flat = flattened(of.body, text)
+            if flat is None:
+                found[of.body] = text
+            else:
+                found.update(flat[0])
+                if flat[1]:
+                    found[of.dropped] = flat[1]
+            found[of.truncated] = truncated
             if redacted:
-                found[names.RESULT_REDACTED] = redacted
+                found[of.redacted] = redacted
         if payload.size_bytes is not None:
-            found[names.RESULT_SIZE_BYTES] = payload.size_bytes
+            found[of.size_bytes] = payload.size_bytes
         return found
 
     def _body_text(self, body: bytes, content_kind: str, *, cut: bool) -> tuple[str, int]:
@@ -292,7 +345,9 @@ class SpanBuilder:
 
     def _invocation_events(self, invocation: Invocation, own: Sequence[Event]) -> list[SdkEvent]:
         events = [self._event(event) for event in own]
-        events += [self._partial(index, one) for index, one in enumerate(invocation.partials)]
+        failed = _error_type(invocation) is not None
+        partials = enumerate(invocation.partials)
+        events += [self._partial(index, one, failed) for index, one in partials]
         if invocation.exception is not None:
             exception = self._failure(invocation.exception)
             events.append(_exception(exception, invocation.end_unix_ns))
@@ -302,10 +357,10 @@ class SpanBuilder:
         attributes = self._redactor.attributes(event.attributes)
         return SdkEvent(event.name, attributes, event.time_unix_ns)
 
-    def _partial(self, index: int, partial: Partial) -> SdkEvent:
+    def _partial(self, index: int, partial: Partial, failed: bool) -> SdkEvent:
         attributes = {
             "spanpipe.partial_result.index": index,
-            **self._result_attributes(partial.payload),
+            **self._result_attributes(partial.payload, failed),
         }
         return SdkEvent(names.PARTIAL_RESULT, attributes, partial.time_unix_ns)
 
@@ -328,6 +383,10 @@ class SpanBuilder:
         return self._redactor.text(text, cut=len(text.encode("utf-8", "replace")) >= is_cut_bytes)[
             0
         ]
+
+
+def _wants(when: str, failed: bool) -> bool:
+    return failed if when == "on_error" else when == _ALWAYS
 
 
 def _encodable(text: str) -> str:

@@ -36,11 +36,11 @@ def weight_bytes(record: Record) -> int:
 
 
 def payloads(record: Record) -> list[Payload]:
-    """The captured bodies, the partial results' before the result's."""
+    """The captured bodies: the request's, the partial results', the result's."""
     if not isinstance(record, Invocation):
         return []
-    found = [partial.payload for partial in record.partials]
-    return found if record.result is None else [*found, record.result]
+    found = [record.request, *(partial.payload for partial in record.partials), record.result]
+    return [one for one in found if one is not None]
 
 
 def body_bytes(record: Record) -> tuple[int, int]:
@@ -57,6 +57,7 @@ def bare(record: Invocation) -> Invocation:
     """`record` without bodies, children, events and long texts: the last thing to go."""
     return replace(
         record,
+        request=None if record.request is None else without_body(record.request),
         result=None if record.result is None else without_body(record.result),
         failure=_short(record.failure),
         exception=_short(record.exception),

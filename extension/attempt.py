@@ -81,6 +81,7 @@ class Attempt:
         "presumed",
         "produced_bytes",
         "report",
+        "request",
         "request_id",
         "result",
         "start",
@@ -117,6 +118,7 @@ class Attempt:
         self.end_unix_ns: int | None = None
         self.ended_at_unix_ns = 0
         self.exception: Failure | None = None
+        self.request: Payload | None = None
         self.result: Payload | None = None
         self.report: Report | None = None
         self.produced_bytes: int | None = None
@@ -306,6 +308,7 @@ class Attempt:
             durable_execution_arn=self.durable_execution_arn,
             failure=failure,
             exception=self.exception,
+            request=self.request,
             result=self.result,
             produced_bytes=self.produced_bytes,
             report=self.report,

@@ -56,6 +56,7 @@ _INPUT_OF: dict[type, Input] = {
     messages.Span: Input.DETAIL,
     messages.Event: Input.DETAIL,
     messages.Partial: Input.DETAIL,
+    messages.Request: Input.DETAIL,
     events.RuntimeDone: Input.RUNTIME_DONE,
     events.Reported: Input.REPORT,
 }
@@ -88,6 +89,7 @@ class Lifecycle:
     ) -> None:
         self.environment = environment
         self.max_body_bytes = max_body_bytes
+        self.max_request_bytes = 0  # none is captured before the configuration asks for it
         self.counts: dict[str, int] = {}
         self.writer_speaks = False
         self.platform_tells_ends = False
@@ -405,6 +407,14 @@ class Lifecycle:
             self._count("duplicate")
 
     def _add_detail(self, attempt: Attempt, message: messages.Message, size_bytes: int) -> None:
+        if isinstance(message, messages.Request):
+            if self.max_request_bytes <= 0:
+                self._count("request_not_wanted")
+            elif attempt.request is not None:
+                self._count("duplicate")
+            elif self._takes(attempt, attempt.events, size_bytes):
+                attempt.request = details.payload(message.body, self.max_request_bytes)
+            return
         if isinstance(message, messages.Partial):
             if self._takes(attempt, attempt.partials, size_bytes):
                 body = details.payload(message.body, self.max_body_bytes)

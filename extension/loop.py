@@ -37,6 +37,7 @@ from extension.pipeline import Exported, Failed, Loaded, Pipeline, Result
 from extension.ready import Registered
 from extension.runtime_watch import RuntimeWatch
 from extension.schedule import Schedule
+from extension.settings import OFF
 from extension.telemetry_listener import TelemetryListener
 from extension.transitions import State
 from extension.worker import Worker
@@ -267,13 +268,15 @@ class Loop:
         timeout_ms = settings.exporter.timeout_ms if settings.exporter is not None else 0
         self._schedule.configure(settings.flush, timeout_ms / 1000)
         # What is not to leave need not be kept either; that it does not, the conversion decides.
-        self._lifecycle.max_body_bytes = (
-            settings.capture.max_body_bytes if settings.capture.response else 0
-        )
+        capture = settings.capture
+        response, request = capture.response != OFF, capture.request != OFF
+        self._lifecycle.max_body_bytes = capture.max_body_bytes if response else 0
+        self._lifecycle.max_request_bytes = capture.max_body_bytes if request else 0
         self._publish(
             enabled=settings.enabled,
-            response=settings.capture.response,
-            max_body_bytes=settings.capture.max_body_bytes,
+            response=response,
+            request=request,
+            max_body_bytes=capture.max_body_bytes,
         )
 
     def _on_exported(self, exported: Exported) -> None:
@@ -345,6 +348,7 @@ class Loop:
         *,
         enabled: bool | None = None,
         response: bool | None = None,
+        request: bool | None = None,
         exporter_down: bool | None = None,
         max_body_bytes: int | None = None,
     ) -> None:
@@ -353,6 +357,7 @@ class Loop:
             policy.generation + 1,
             enabled=policy.enabled if enabled is None else enabled,
             response=policy.response if response is None else response,
+            request=policy.request if request is None else request,
             exporter_down=policy.exporter_down if exporter_down is None else exporter_down,
             max_body_bytes=policy.max_body_bytes if max_body_bytes is None else max_body_bytes,
         )

@@ -102,6 +102,8 @@ class Pipeline:
                 settings.resource_attributes,
                 platform_spans=settings.signals.platform_spans,
                 response=settings.capture.response,
+                request=settings.capture.request,
+                flat=settings.capture.format == "attributes",
                 max_body_bytes=settings.capture.max_body_bytes,
                 redactor=Redactor(settings.redact),
             )

@@ -20,11 +20,14 @@ from extension.log import LEVELS
 from extension.pairs import PairsError, parse_pairs
 from extension.problems import Origin, Place, Problem, shown
 from extension.settings import (
+    ALWAYS,
     FALLBACK_NONE,
     FALLBACK_STDOUT,
     FLUSH_AUTO,
     FLUSH_END,
     FLUSH_NEXT,
+    OFF,
+    ON_ERROR,
     CaptureSettings,
     FlushSettings,
     Settings,
@@ -289,7 +292,9 @@ def read_settings(root: Node, reading: Reading) -> Settings:
     flush.finish()
     capture = top.section("capture")
     capture_settings = CaptureSettings(
-        response=capture.boolean("response", True),
+        response=_when(capture, "response", ALWAYS),
+        request=_when(capture, "request", OFF),
+        format=capture.choice("format", "json", ("json", "attributes")),
         max_body_bytes=capture.integer("max_body_bytes", 65_536, 0, MAX_BODY_BYTES),
     )
     capture.finish()
@@ -335,6 +340,14 @@ def read_settings(root: Node, reading: Reading) -> Settings:
         fallback=fallback,
         log_level=level,
     )
+
+
+def _when(section: Section, key: str, default: str) -> str:
+    """When a body is captured; true and false are short for always and off."""
+    node = section.node(key)
+    if node is not None and isinstance(node.value, bool):
+        return ALWAYS if node.value else OFF
+    return section.choice(key, default, (OFF, ON_ERROR, ALWAYS))
 
 
 def _pattern_problem(text: str) -> str | None:

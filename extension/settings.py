@@ -25,11 +25,23 @@ class FlushSettings:
     """A batch is due at this age, number of invocations or bytes of captured bodies."""
 
 
+OFF = "off"
+ON_ERROR = "on_error"
+ALWAYS = "always"
+
+
 @dataclass(frozen=True, slots=True)
 class CaptureSettings:
-    """What of a result leaves the function, and what of it the extension."""
+    """What of bodies leaves the function, and what of them the extension.
 
-    response: bool = True
+    `response` and `request` are ``off``, ``on_error`` (where the invocation failed, which is
+    known at its end: the function sends them anyway) or ``always``. `format` is ``json`` or
+    ``attributes``.
+    """
+
+    response: str = ALWAYS
+    request: str = OFF
+    format: str = "json"
     max_body_bytes: int = 65_536
 
 

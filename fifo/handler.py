@@ -93,7 +93,7 @@ def _begin(
         around = current_invocation.get()
         if around is not None and around.request_id == request_id:
             return None  # decorated twice, or wrapped and decorated
-        return sender.start(
+        invocation = sender.start(
             request_id,
             deadline_unix_ms=_deadline_unix_ms(context, sender),
             memory_mb=_integer(getattr(context, "memory_limit_in_mb", 0)),
@@ -104,6 +104,9 @@ def _begin(
             tenant_id=_text(getattr(context, "tenant_id", "")),
             durable_execution_arn=_durable_execution_arn(args, kwargs),
         )
+        if invocation is not None and sender.policy.request:
+            sender.request(invocation, _event(args, kwargs))
+        return invocation
     except Exception:  # noqa: BLE001 - a stand-in for a context may raise anything
         sender.fault_count += 1
         return None
@@ -111,8 +114,12 @@ def _begin(
 
 def _durable_execution_arn(args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> str:
     """Lambda invokes a durable function with its execution's ARN, anew for each replay."""
-    event = kwargs.get("event", args[0] if args else None)
+    event = _event(args, kwargs)
     return _text(event.get("DurableExecutionArn")) if isinstance(event, dict) else ""
+
+
+def _event(args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> "Any":
+    return kwargs.get("event", args[0] if args else None)
 
 
 def _deadline_unix_ms(context: object, sender: Writer) -> int:

@@ -20,6 +20,7 @@ SPAN = 4
 EVENT = 5
 PARTIAL = 6
 FILE = 7
+REQUEST = 9
 
 JSON = 0
 TEXT = 1
@@ -297,6 +298,12 @@ class Partial(Message):
         super().__init__(request_id, invocation_span_id)
         self.time_unix_ns = time_unix_ns
         self.body = body
+
+
+class Request(Partial):
+    """The event that the handler was called with; of the layout of a partial result."""
+
+    __slots__ = ()
 
 
 class File(Message):

@@ -21,6 +21,7 @@ from fifo.messages import (
     MAX_NUMBER,
     NO_SPAN,
     PARTIAL,
+    REQUEST,
     RESULT,
     RESULT_LAYOUT,
     SPAN,
@@ -45,6 +46,7 @@ from fifo.messages import (
     File,
     Message,
     Partial,
+    Request,
     Result,
     Span,
     Start,
@@ -183,6 +185,11 @@ def _parse_partial(request_id: str, span_id: bytes | None, body: bytes, position
     return Partial(request_id, span_id, time_unix_ns=time_ns, body=payload)
 
 
+def _parse_request(request_id: str, span_id: bytes | None, body: bytes, position: int) -> Request:
+    time_ns, payload = _parse_body(body, position)
+    return Request(request_id, span_id, time_unix_ns=time_ns, body=payload)
+
+
 def _parse_error(request_id: str, span_id: bytes | None, body: bytes, position: int) -> Error:
     (end_ns,) = ERROR_LAYOUT.unpack_from(body, position)
     _check(end_ns)
@@ -245,4 +252,5 @@ _PARSERS = {
     EVENT: _parse_event,
     PARTIAL: _parse_partial,
     FILE: _parse_file,
+    REQUEST: _parse_request,
 }

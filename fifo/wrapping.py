@@ -35,5 +35,5 @@ def without_our_frame(error: BaseException) -> None:
     3.10 it goes by its own copy, and the frame stays.
     """
     traceback = error.__traceback__
-    if traceback is not None and traceback.tb_next is not None:
+    if traceback is not None:
         error.__traceback__ = traceback.tb_next

@@ -75,6 +75,7 @@ class Writer:
         "encoder",
         "fault_count",
         "policy",
+        "request_encoder",
     )
 
     def __init__(
@@ -107,6 +108,7 @@ class Writer:
         self._writer_id = 0
         self._counter = itertools.count(1)
         self.encoder = Encoder()
+        self.request_encoder = Encoder()
         self.policy = mailbox.Policy()
         self.current: Invocation | None = None
         self.cut_count = 0
@@ -178,6 +180,17 @@ class Writer:
             self.fault_count += 1
             return None
         return invocation
+
+    def request(self, invocation: Invocation, event: object) -> None:
+        """Send the handler's event, where the extension's policy asks for it."""
+        try:
+            limit = self.policy.max_body_bytes
+            if not self.policy.request or limit <= 0 or self._is_spared(invocation):
+                return
+            body = self.request_encoder.body(event, limit)
+            self._send_body(invocation, messages.REQUEST, self._unix_ns(), body)
+        except Exception:  # noqa: BLE001 - a fault of ours is not the function's
+            self.fault_count += 1
 
     def result(
         self,

@@ -57,6 +57,13 @@ OUT_OF_MEMORY = "Runtime.OutOfMemory"
 TIMED_OUT = "Sandbox.Timedout"
 
 
+def _runtime_command(function: Function) -> tuple[str, ...]:
+    """As Lambda's own bootstrap starts the runtime: by the wrapper that the function names."""
+    wrapper = function.environ.get("AWS_LAMBDA_EXEC_WRAPPER")
+    command = (sys.executable, "-m", "awslambdaric", function.handler)
+    return (wrapper, *command) if wrapper else command
+
+
 class LambdaEnvironment:
     """A function, its extensions, and their private folder in place of `/tmp`.
 
@@ -81,12 +88,7 @@ class LambdaEnvironment:
         self.invocations: list[Invocation] = []
         self.exits: list[ExtensionExit] = []
         self._extensions_directory = extensions_directory
-        self._runtime_command = runtime_command or (
-            sys.executable,
-            "-m",
-            "awslambdaric",
-            function.handler,
-        )
+        self._runtime_command = runtime_command or _runtime_command(function)
         self._on_line = on_line
         self._telemetry = Telemetry(faults) if telemetry else None
         self._freeze_when_idle = freeze_when_idle and not function.managed

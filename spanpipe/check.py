@@ -80,8 +80,8 @@ def _rows(config: LoadedConfig) -> list[tuple[str, str, str]]:
     flush = settings.flush
     for name in ("mode", "hold_ms", "max_age_ms", "max_spans", "max_bytes"):
         values[f"flush.{name}"] = getattr(flush, name)
-    values["capture.response"] = settings.capture.response
-    values["capture.max_body_bytes"] = settings.capture.max_body_bytes
+    for name in ("response", "request", "format", "max_body_bytes"):
+        values[f"capture.{name}"] = getattr(settings.capture, name)
     values["redact.keys"] = ", ".join(settings.redact.keys) or None
     # A pattern may be the secret itself, from a variable.
     values["redact.patterns"] = f"{len(settings.redact.patterns)} (not shown)"

@@ -67,6 +67,9 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--directory", default=".", help="the folder of the function's code")
     parser.add_argument("--config", help="a configuration file for the extension")
     parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument(
+        "--wrap", action="store_true", help="capture an undecorated handler, by the layer's wrapper"
+    )
     parser.add_argument("--endpoint", help="send the spans to this OTLP endpoint instead")
     parser.add_argument(
         "--faults", metavar="FILE", help="what is to go wrong, as YAML (see examples/faults.yaml)"
@@ -87,6 +90,8 @@ def run(options: argparse.Namespace) -> int:
     _check_handler(options.handler, directory)
     plan = _fault_plan(options)
     environ = _environ(options, directory)
+    if options.wrap:
+        environ["AWS_LAMBDA_EXEC_WRAPPER"] = _wrapper()
     printer = TablePrinter(sys.stdout, options.output == "table")
     session = _Session(options, plan, printer)
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -345,6 +350,14 @@ def _environ(options: argparse.Namespace, directory: Path) -> dict[str, str]:
     if config is not None:
         environ["SPANPIPE_CONFIG"] = str(checked_file(config).resolve())
     return environ
+
+
+def _wrapper() -> str:
+    """The layer's file in a checkout; the wheel does not carry it. Raises CommandError."""
+    path = Path(__file__).resolve().parent.parent / "deploy" / "wrap"
+    if not path.is_file():
+        raise CommandError(f"--wrap needs a checkout of spanpipe: there is no {path}")
+    return str(path)
 
 
 def _interrupt(number: int, frame: object) -> None:

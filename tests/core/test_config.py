@@ -83,7 +83,7 @@ resource:
     - {name: typed, value: 7, type: double}
     - {name: tagged, value: !!str 7}
 flush: {mode: end, hold_ms: 1, max_age_ms: 2, max_spans: 3, max_bytes: 4096}
-capture: {response: false, max_body_bytes: 9}
+capture: {response: false, request: on_error, format: attributes, max_body_bytes: 9}
 redact: {keys: [iban, "*tax*", 7], patterns: ['\\d{16}', "${VALUE}"], defaults: false}
 signals: {platform_spans: false, metrics: true}
 limits: {max_request_bytes: 100000, max_request_spans: 5}
@@ -112,7 +112,7 @@ log_level: debug
                 "tagged": "7",
             },
             flush=FlushSettings("end", 1, 2, 3, 4096),
-            capture=CaptureSettings(False, 9),
+            capture=CaptureSettings("off", "on_error", "attributes", 9),
             redact=RedactSettings(("iban", "*tax*", "7"), (r"\d{16}", "t$1"), False),
             signals=SignalSettings(False, True),
             limits=RequestLimits(100_000, 5),
@@ -143,7 +143,7 @@ log_level: debug
         ),
         (
             "capture: {response: yes}",
-            "f:1:21: capture.response: must be true or false, not a text",
+            "f:1:21: capture.response: is 'yes', must be one of off, on_error, always",
         ),
         ("redact: {keys: iban}", "f:1:16: redact.keys: must be a list of texts, not a text"),
         ("redact: {keys: [[a]]}", "f:1:17: redact.keys[0]: must be a text, not a list"),

@@ -8,6 +8,7 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.version import __version__ as sdk_version
 
+from exporter.flattening import MAX_VALUES, flattened
 from exporter.otlp_json import to_value
 from exporter.record import (
     ChildSpan,
@@ -441,7 +442,7 @@ def test_the_policy_holds_for_what_was_read_before_it_was_known() -> None:
         "spanpipe.result.content_kind": "binary",
         "spanpipe.result.body": "gICA",
     }
-    (span,) = plain([record], response=False)["spans"]
+    (span,) = plain([record], response="off")["spans"]
     none = {"spanpipe.result.content_kind": "none", "spanpipe.result.size_bytes": "6"}
     assert span["attributes"] == {**with_attributes(), **none}
     assert span["events"][0]["attributes"] == {"spanpipe.partial_result.index": "0", **none}
@@ -456,3 +457,45 @@ def test_with_patterns_the_last_line_of_a_cut_message_goes(size: int, is_cut: bo
     (span,) = plain([raised], redactor=redactor)["spans"]
     expected = "first\n[REDACTED]" if is_cut else failure.message
     assert span["status"]["message"] == expected
+
+
+@pytest.mark.parametrize(
+    ("when", "fate", "sent"),
+    [
+        ("off", Fate.TIMED_OUT, False),
+        ("on_error", Fate.TIMED_OUT, True),
+        ("on_error", Fate.RETURNED, False),
+        ("always", Fate.RETURNED, True),
+    ],
+)
+def test_a_request_is_sent_when_the_policy_says_so(when: str, fate: Fate, sent: bool) -> None:
+    """What is known at the end decides; its secrets go as a response's do."""
+    body = b'{"a":[1,{"b":true}],"password":"x","c":null}'
+    record = replace(RETURNED, fate=fate, request=Payload(body, len(body), False, "json"))
+    expected = {
+        "spanpipe.request.content_kind": "json",
+        "spanpipe.request.truncated": False,
+        "spanpipe.request.redacted": "1",
+        "spanpipe.request.size_bytes": str(len(body)),
+    }
+    whole = {"spanpipe.request.body": body.decode().replace('"x"', '"[REDACTED]"')}
+    flat = {
+        "spanpipe.request.body.a.0": "1",
+        "spanpipe.request.body.a.1.b": True,
+        "spanpipe.request.body.password": "[REDACTED]",
+    }
+    for is_flat, values in ((False, whole), (True, flat)):
+        (span,) = plain([record], request=when, flat=is_flat)["spans"]
+        told = {k: v for k, v in span["attributes"].items() if k.startswith("spanpipe.request.")}
+        assert told == ({**expected, **values} if sent else {})
+
+
+def test_a_flat_body_has_so_many_values_and_no_more() -> None:
+    """What is over the bound is counted; what is no JSON, or too deep, is no flat body."""
+    found, dropped = flattened("b", str(list(range(MAX_VALUES + 3)))) or ({}, 0)
+    assert (found, dropped) == ({f"b.{n}": n for n in range(MAX_VALUES)}, 3)
+    assert flattened("b", '{"big":9223372036854775808,"s":"\\ud800"}') == (
+        {"b.big": "9223372036854775808", "b.s": "?"},
+        0,
+    )
+    assert (flattened("b", "{"), flattened("b", "[" * 100_000)) == (None, None)

@@ -329,10 +329,8 @@ def test_the_vectors_are_what_their_generator_writes() -> None:
 @pytest.mark.parametrize("vector", VECTORS["mailbox"], ids=lambda one: one["name"])
 def test_every_mailbox_vector_is_encoded_and_decoded(vector: dict[str, Any]) -> None:
     """The record is these 16 bytes and zeros; anything else decodes to nothing."""
-    policy = mailbox.Policy(
-        **{key: vector[key] for key in ("generation", "enabled", "response", "exporter_down")},
-        max_body_bytes=vector["max_body_bytes"],
-    )
+    names = ("generation", "enabled", "response", "request", "exporter_down", "max_body_bytes")
+    policy = mailbox.Policy(**{name: vector[name] for name in names})
     record = bytes.fromhex(vector["first_16_bytes_hex"]).ljust(mailbox.RECORD_BYTES, b"\0")
     assert mailbox.encode_policy(policy) == record
     assert mailbox.decode_policy(record) == policy

@@ -198,6 +198,13 @@ MESSAGES = [
         time_unix_ns=15,
         body=captured(b"1", 1, truncated=False, kind=0),
     ),
+    message(
+        "request",
+        9,
+        PARTIAL,
+        time_unix_ns=15,
+        body=captured(b"1", 1, truncated=False, kind=0),
+    ),
     message("file", 7, FILE, name="spanpipe-0123456789abcdef.msg"),
 ]
 
@@ -295,15 +302,17 @@ MAILBOX = [
         "generation": 1,
         "enabled": True,
         "response": True,
+        "request": False,
         "exporter_down": False,
         "max_body_bytes": 65_536,
     },
     {
-        "name": "disabled, exporter down",
-        "first_16_bytes_hex": mailbox(7, 0b100, 0),
+        "name": "disabled, exporter down, requests captured",
+        "first_16_bytes_hex": mailbox(7, 0b1100, 0),
         "generation": 7,
         "enabled": False,
         "response": False,
+        "request": True,
         "exporter_down": True,
         "max_body_bytes": 0,
     },

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -78,7 +78,8 @@ class Emulator:
 
     `managed`: in its mode of Managed Instances, which has a Telemetry API. There it runs
     everything as a user of its own, so what is needed is bound where that user may go.
-    `more_extensions` has scripts by name, beside our own.
+    `more_extensions` has scripts by name, beside our own. `wrapper` goes before the runtime's
+    command, as Lambda's bootstrap puts it.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class Emulator:
         *,
         managed: bool = False,
         more_extensions: Mapping[str, str] | None = None,
+        wrapper: Sequence[str] = (),
     ) -> None:
         emulator = program("emulator")
         enter = namespace_command()
@@ -100,7 +102,7 @@ class Emulator:
         for name, script in (more_extensions or {}).items():
             (extensions / name).write_text(script)
             (extensions / name).chmod(0o755)
-        runtime = [sys.executable, "-m", "awslambdaric", handler]
+        runtime = [*wrapper, sys.executable, "-m", "awslambdaric", handler]
         script = 'mount --bind "$1" /opt && shift\n'
         if managed:
             if os.geteuid() != 0:

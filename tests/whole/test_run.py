@@ -93,6 +93,18 @@ def test_run_of_an_undecorated_handler_has_spans_and_a_hint(app: Path) -> None:
     assert total == "2 invoked, 2 received, 0 lost"
 
 
+def test_run_wraps_an_undecorated_handler_when_asked(app: Path) -> None:
+    """`--wrap` is what the layer's wrapper does: the same handler tells its result."""
+    done = spanpipe(app, "run", "app.plain", "--wrap")
+    assert done.returncode == 0, done.stderr
+    _, row, total = done.stdout.splitlines()
+    assert (row.split()[1], row.split()[-1], total) == (
+        "returned",
+        "1",
+        "1 invoked, 1 received, 0 lost",
+    )
+
+
 def test_run_sends_to_the_users_own_collector(app: Path) -> None:
     """With --endpoint the receipt is the collector's to say, and the extension's ledger is told."""
     with Receiver() as receiver:
