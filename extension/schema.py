@@ -27,11 +27,13 @@ from extension.settings import (
     FLUSH_NEXT,
     CaptureSettings,
     FlushSettings,
+    PropagatorSettings,
     Settings,
     SignalSettings,
     SpoolSettings,
 )
 from extension.yaml_source import Node
+from fifo import mailbox, propagation
 
 DEFAULT_HTTP_ENDPOINT = "http://localhost:4318/v1/traces"
 DEFAULT_GRPC_ENDPOINT = "http://localhost:4317"
@@ -287,6 +289,15 @@ def read_settings(root: Node, reading: Reading) -> Settings:
         max_bytes=flush.integer("max_bytes", MIB, 1_024, 16 * MIB),
     )
     flush.finish()
+    propagator = top.section("propagator")
+    composite = propagator.texts("composite", len(propagation.NAMES), _propagator_problem)
+    propagator_settings = PropagatorSettings(
+        composite=tuple(dict.fromkeys(composite))
+        if propagator.node("composite") is not None
+        else propagation.DEFAULT,
+        event_path=_event_path(propagator, reading),
+    )
+    propagator.finish()
     capture = top.section("capture")
     capture_settings = CaptureSettings(
         response=capture.boolean("response", True),
@@ -327,6 +338,7 @@ def read_settings(root: Node, reading: Reading) -> Settings:
             name: value for name, value in attributes.items() if isinstance(value, ResourceValue)
         },
         flush=flush_settings,
+        propagator=propagator_settings,
         capture=capture_settings,
         redact=redact_settings,
         signals=signal_settings,
@@ -335,6 +347,21 @@ def read_settings(root: Node, reading: Reading) -> Settings:
         fallback=fallback,
         log_level=level,
     )
+
+
+def _propagator_problem(text: str) -> str | None:
+    if text in propagation.NAMES:
+        return None
+    return f"is no propagator: must be one of {', '.join(propagation.NAMES)}"
+
+
+def _event_path(section: Section, reading: Reading) -> str:
+    node = section.node("event_path")
+    path = section.text("event_path", None) or ""
+    if node is not None and len(path.encode()) > mailbox.MAX_TEXT_BYTES:
+        text = f"has {len(path.encode())} bytes, must have at most {mailbox.MAX_TEXT_BYTES}"
+        reading.wrong(node, section.path("event_path"), text)
+    return path
 
 
 def _pattern_problem(text: str) -> str | None:

@@ -6,17 +6,27 @@ and the pipes, does not pay for the rest.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from fifo.api import emit, event, flush, span
+    from fifo.api import emit, event, flush, inject, span, traceparent
     from fifo.handler import capture
 
-__all__ = ["capture", "emit", "event", "flush", "span"]
+__all__ = [
+    "capture",
+    "emit",
+    "event",
+    "flush",
+    "inject",
+    "span",
+    "traceparent",
+]
 
 _PLACES = {
     "capture": "fifo.handler",
     "emit": "fifo.api",
     "event": "fifo.api",
     "flush": "fifo.api",
+    "inject": "fifo.api",
     "span": "fifo.api",
+    "traceparent": "fifo.api",
 }
 
 
