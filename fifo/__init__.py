@@ -8,8 +8,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fifo.api import emit, event, flush, inject, span, traceparent
     from fifo.handler import capture
+    from fifo.logging_filter import TraceFilter
 
 __all__ = [
+    "TraceFilter",
     "capture",
     "emit",
     "event",
@@ -20,6 +22,7 @@ __all__ = [
 ]
 
 _PLACES = {
+    "TraceFilter": "fifo.logging_filter",
     "capture": "fifo.handler",
     "emit": "fifo.api",
     "event": "fifo.api",
