@@ -29,6 +29,7 @@ CLOUD_ACCOUNT_ID = "cloud.account.id"
 CLOUD_RESOURCE_ID = "cloud.resource_id"
 AWS_LAMBDA_INVOKED_ARN = "aws.lambda.invoked_arn"
 ERROR_TYPE = "error.type"
+HTTP_STATUS = "http.response.status_code"
 
 FATE = "spanpipe.fate"
 TENANT_ID = "spanpipe.tenant.id"

@@ -83,6 +83,15 @@ class ChildSpan:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoteSpan:
+    """A span elsewhere that this one has to do with; IDs of 16 and 8 bytes."""
+
+    trace_id: bytes
+    span_id: bytes
+    trace_flags: int
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What Lambda reports when everything about an invocation is over; None: not told.
 
@@ -143,6 +152,15 @@ class Invocation:
     xray_header: str | None = None
     tenant_id: str | None = None
     durable_execution_arn: str | None = None
+    parent_span_id: bytes | None = None
+    trace_flags: int = 1
+    tracestate: str = ""
+    """The caller's span, and its trace's flags and state; a trace begun here is sampled."""
+    span_name: str = ""
+    """Where the trigger's conventions name the span, else empty."""
+    attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
+    """What the trigger and the result say."""
+    links: tuple[RemoteSpan, ...] = ()
     failure: Failure | None = None
     exception: Failure | None = None
     request: Payload | None = None

@@ -18,7 +18,15 @@ from opentelemetry.sdk.trace import Event as SdkEvent
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.sdk.version import __version__ as sdk_version
-from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.trace import (
+    Link,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+    TraceState,
+)
 
 from exporter import attributes as names
 from exporter import xray
@@ -205,7 +213,14 @@ class SpanBuilder:
         return found
 
     def _add_spans(self, invocation: Invocation, built: list[ReadableSpan]) -> None:
-        context = _context(invocation.trace_id, invocation.span_id)
+        flags = TraceFlags(invocation.trace_flags)
+        state = TraceState.from_header([invocation.tracestate]) if invocation.tracestate else None
+        context = _context(invocation.trace_id, invocation.span_id, flags, state)
+        caller = None
+        if invocation.parent_span_id is not None:
+            caller = _context(
+                invocation.trace_id, invocation.parent_span_id, flags, state, is_remote=True
+            )
         resource = self.resource(invocation.environment)
         of_child: dict[bytes, list[Event]] = {}
         own: list[Event] = []
@@ -219,8 +234,10 @@ class SpanBuilder:
                 own.append(event)
         built.append(
             ReadableSpan(
-                name=invocation.environment.function_name,
+                name=self._redactor.text(invocation.span_name)[0]
+                or invocation.environment.function_name,
                 context=context,
+                parent=caller,
                 resource=resource,
                 attributes=self._invocation_attributes(invocation),
                 events=self._invocation_events(invocation, own),
@@ -235,9 +252,10 @@ class SpanBuilder:
         for child in children:
             parent = context
             if child.parent_span_id is not None and child.parent_span_id in child_ids:
-                parent = _context(invocation.trace_id, child.parent_span_id)
+                parent = _context(invocation.trace_id, child.parent_span_id, flags, state)
             events = [self._event(event) for event in of_child.get(child.span_id, ())]
-            built.append(self._child(invocation.trace_id, child, parent, resource, events))
+            own_context = _context(invocation.trace_id, child.span_id, flags, state)
+            built.append(self._child(own_context, child, parent, resource, events))
 
     def _add_late_spans(self, late: Supplement, built: list[ReadableSpan]) -> None:
         """The platform's spans of an invocation that left before them; the report as one too."""
@@ -251,14 +269,15 @@ class SpanBuilder:
                 ChildSpan(late.report_span_id, None, "report", moment_ns, moment_ns, attributes)
             )
         for child in children:
-            built.append(self._child(late.trace_id, child, parent, resource, []))
+            own_context = _context(late.trace_id, child.span_id)
+            built.append(self._child(own_context, child, parent, resource, []))
 
     def _wanted(self, children: Sequence[ChildSpan]) -> list[ChildSpan]:
         return [one for one in children if self._platform_spans or not one.of_platform]
 
     def _child(
         self,
-        trace_id: bytes,
+        context: SpanContext,
         child: ChildSpan,
         parent: SpanContext | None,
         resource: Resource,
@@ -273,7 +292,7 @@ class SpanBuilder:
             status = Status(StatusCode.ERROR, failure.message or None)
         return ReadableSpan(
             name=child.name,
-            context=_context(trace_id, child.span_id),
+            context=context,
             parent=parent,
             resource=resource,
             attributes=attributes,
@@ -286,8 +305,13 @@ class SpanBuilder:
         )
 
     def _invocation_attributes(self, invocation: Invocation) -> Attributes:
-        found = _invocation_attributes(invocation)
         failed = _error_type(invocation) is not None
+        # A trigger's word never replaces what is known here.
+        found = {
+            names.FAAS_TRIGGER: "other",
+            **self._redactor.attributes(invocation.attributes),
+            **_invocation_attributes(invocation),
+        }
         if invocation.request is not None and _wants(self._request, failed):
             found.update(self._body_attributes(invocation.request, _REQUEST))
         if invocation.result is not None:
@@ -394,17 +418,25 @@ def _encodable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _context(trace_id: bytes, span_id: bytes) -> SpanContext:
+def _context(
+    trace_id: bytes,
+    span_id: bytes,
+    flags: TraceFlags = _SAMPLED,
+    state: TraceState | None = None,
+    *,
+    is_remote: bool = False,
+) -> SpanContext:
     return SpanContext(
         int.from_bytes(trace_id, "big"),
         int.from_bytes(span_id, "big"),
-        is_remote=False,
-        trace_flags=_SAMPLED,
+        is_remote=is_remote,
+        trace_flags=flags,
+        trace_state=state,
     )
 
 
 def _invocation_attributes(invocation: Invocation) -> Attributes:
-    found: Attributes = {names.FAAS_TRIGGER: "other", names.FATE: invocation.fate.value}
+    found: Attributes = {names.FATE: invocation.fate.value}
     if invocation.request_id:
         found[names.FAAS_INVOCATION_ID] = invocation.request_id
     arn = invocation.invoked_function_arn
@@ -447,8 +479,18 @@ def _bytes(megabytes: int | None) -> int | None:
 
 
 def _links(invocation: Invocation) -> list[Link]:
-    found = xray.link(invocation.xray_header)
-    return [] if found is None else [found]
+    found = [
+        Link(
+            _context(one.trace_id, one.span_id, TraceFlags(one.trace_flags), is_remote=True),
+        )
+        for one in invocation.links
+    ]
+    of_xray = xray.link(invocation.xray_header)
+    parent_id = int.from_bytes(invocation.parent_span_id or b"", "big")
+    # Where X-Ray's is the parent, a link would say the same again.
+    if of_xray is not None and of_xray.context.span_id != parent_id:
+        found.append(of_xray)
+    return found
 
 
 def resource_id(invoked_arn: str, function_version: str) -> str:
@@ -467,6 +509,9 @@ def _account_id(arn: str) -> str:
 def _error_type(invocation: Invocation) -> str | None:
     if invocation.failure is not None:
         return invocation.failure.error_type
+    status = invocation.attributes.get(names.HTTP_STATUS)
+    if type(status) is int and status >= 500 and invocation.fate is Fate.RETURNED:
+        return str(status)
     return FATE_ERROR_TYPES.get(invocation.fate)
 
 

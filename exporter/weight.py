@@ -26,7 +26,8 @@ def weight_bytes(record: Record) -> int:
     for child in record.children:
         texts += len(child.name) + _attributes_bytes(child.attributes) + _text_of(child.failure)
     if isinstance(record, Invocation):
-        details += len(record.events) + len(record.partials)
+        details += len(record.events) + len(record.partials) + len(record.links)
+        texts += _attributes_bytes(record.attributes)
         texts += sum(len(one.name) + _attributes_bytes(one.attributes) for one in record.events)
         texts += sum(len(one.body) for one in payloads(record))
         texts += _text_of(record.failure)

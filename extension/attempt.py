@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from exporter.record import (
+    AttributeValue,
     ChildSpan,
     Environment,
     Event,
@@ -13,11 +14,12 @@ from exporter.record import (
     Invocation,
     Partial,
     Payload,
+    RemoteSpan,
     Report,
     Supplement,
 )
 from exporter.values import replace
-from extension import fates
+from extension import details, fates
 from extension.platform_events import Reported, RuntimeDone, Started
 from extension.transitions import State
 from fifo import messages
@@ -289,6 +291,13 @@ class Attempt:
         # Where nobody told the end it is not made up: a freeze may lie in between.
         end_ns = begin_ns if self.end_unix_ns is None else max(self.end_unix_ns, begin_ns)
         fate, failure = self.end
+        attributes: dict[str, AttributeValue] = {}
+        if start is not None:
+            attributes.update(details.attributes_of(start.attributes_json) or {})
+        for event in self.events:
+            if event.name == messages.OUTCOME:
+                attributes.update(event.attributes)
+        attributes = dict(list(attributes.items())[: details.MAX_ATTRIBUTES])
         return Invocation(
             ordinal=self.ordinal,
             request_id=self.request_id,
@@ -306,6 +315,12 @@ class Attempt:
             xray_header=self.xray_header,
             tenant_id=self.tenant_id,
             durable_execution_arn=self.durable_execution_arn,
+            parent_span_id=start.parent_span_id if start else None,
+            trace_flags=start.trace_flags if start else 1,
+            tracestate=start.tracestate if start else "",
+            span_name=start.span_name if start else "",
+            attributes=attributes,
+            links=tuple(RemoteSpan(*link) for link in start.links) if start else (),
             failure=failure,
             exception=self.exception,
             request=self.request,
@@ -313,7 +328,7 @@ class Attempt:
             produced_bytes=self.produced_bytes,
             report=self.report,
             partials=tuple(self.partials),
-            events=tuple(self.events),
+            events=tuple(one for one in self.events if one.name != messages.OUTCOME),
             children=tuple(self.children),
         )
 

@@ -41,6 +41,7 @@ from extension.settings import OFF
 from extension.telemetry_listener import TelemetryListener
 from extension.transitions import State
 from extension.worker import Worker
+from fifo import propagation
 from fifo.mailbox import Policy
 
 SHUTDOWN_WINDOW_S = 2.0
@@ -277,6 +278,8 @@ class Loop:
             response=response,
             request=request,
             max_body_bytes=capture.max_body_bytes,
+            propagators=",".join(settings.propagator.composite) or propagation.NONE,
+            event_path=settings.propagator.event_path,
         )
 
     def _on_exported(self, exported: Exported) -> None:
@@ -351,6 +354,8 @@ class Loop:
         request: bool | None = None,
         exporter_down: bool | None = None,
         max_body_bytes: int | None = None,
+        propagators: str | None = None,
+        event_path: str | None = None,
     ) -> None:
         policy = self._policy
         self._policy = Policy(
@@ -360,6 +365,8 @@ class Loop:
             request=policy.request if request is None else request,
             exporter_down=policy.exporter_down if exporter_down is None else exporter_down,
             max_body_bytes=policy.max_body_bytes if max_body_bytes is None else max_body_bytes,
+            propagators=policy.propagators if propagators is None else propagators,
+            event_path=policy.event_path if event_path is None else event_path,
         )
         self._channel.publish(self._policy)
 

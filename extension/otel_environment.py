@@ -18,6 +18,7 @@ from extension.pairs import PairsError, merged_headers, parse_pairs
 from extension.problems import Origin, Problem, is_encodable, shown
 from extension.schema import DEFAULT_GRPC_ENDPOINT, DEFAULT_HTTP_ENDPOINT
 from extension.settings import Settings
+from fifo import propagation
 
 METRICS_ENDPOINT = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"
 MAX_TIMEOUT_MS = 60_000
@@ -87,12 +88,18 @@ def apply(
             f"is {shown(level)!r}, must be one of {', '.join(LEVELS)}",
         )
         level = settings.log_level
+    propagator = settings.propagator
+    named = variables.get("OTEL_PROPAGATORS", "propagator.composite")
+    if named is not None:
+        # What is not known here is another's, and left out, as the specification says.
+        propagator = replace(propagator, composite=propagation.names_in(named)[0])
     disabled = (variables.get("OTEL_SDK_DISABLED", "enabled") or "").lower() == "true"
     changed = replace(
         settings,
         exporter=None if disabled else exporter,
         service_name=service_name,
         resource_attributes=attributes,
+        propagator=propagator,
         enabled=settings.enabled and not disabled,
         log_level=level,
     )

@@ -30,11 +30,13 @@ from extension.settings import (
     ON_ERROR,
     CaptureSettings,
     FlushSettings,
+    PropagatorSettings,
     Settings,
     SignalSettings,
     SpoolSettings,
 )
 from extension.yaml_source import Node
+from fifo import mailbox, propagation
 
 DEFAULT_HTTP_ENDPOINT = "http://localhost:4318/v1/traces"
 DEFAULT_GRPC_ENDPOINT = "http://localhost:4317"
@@ -290,6 +292,15 @@ def read_settings(root: Node, reading: Reading) -> Settings:
         max_bytes=flush.integer("max_bytes", MIB, 1_024, 16 * MIB),
     )
     flush.finish()
+    propagator = top.section("propagator")
+    composite = propagator.texts("composite", len(propagation.NAMES), _propagator_problem)
+    propagator_settings = PropagatorSettings(
+        composite=tuple(dict.fromkeys(composite))
+        if propagator.node("composite") is not None
+        else propagation.DEFAULT,
+        event_path=_event_path(propagator, reading),
+    )
+    propagator.finish()
     capture = top.section("capture")
     capture_settings = CaptureSettings(
         response=_when(capture, "response", ALWAYS),
@@ -332,6 +343,7 @@ def read_settings(root: Node, reading: Reading) -> Settings:
             name: value for name, value in attributes.items() if isinstance(value, ResourceValue)
         },
         flush=flush_settings,
+        propagator=propagator_settings,
         capture=capture_settings,
         redact=redact_settings,
         signals=signal_settings,
@@ -348,6 +360,21 @@ def _when(section: Section, key: str, default: str) -> str:
     if node is not None and isinstance(node.value, bool):
         return ALWAYS if node.value else OFF
     return section.choice(key, default, (OFF, ON_ERROR, ALWAYS))
+
+
+def _propagator_problem(text: str) -> str | None:
+    if text in propagation.NAMES:
+        return None
+    return f"is no propagator: must be one of {', '.join(propagation.NAMES)}"
+
+
+def _event_path(section: Section, reading: Reading) -> str:
+    node = section.node("event_path")
+    path = section.text("event_path", None) or ""
+    if node is not None and len(path.encode()) > mailbox.MAX_TEXT_BYTES:
+        text = f"has {len(path.encode())} bytes, must have at most {mailbox.MAX_TEXT_BYTES}"
+        reading.wrong(node, section.path("event_path"), text)
+    return path
 
 
 def _pattern_problem(text: str) -> str | None:

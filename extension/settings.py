@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from exporter.settings import ExporterSettings, RedactSettings, RequestLimits
 from exporter.values import dataclass, field
+from fifo.propagation import DEFAULT
 
 FLUSH_AUTO = "auto"
 FLUSH_END = "end"
@@ -46,6 +47,15 @@ class CaptureSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PropagatorSettings:
+    """How the function learns its caller's span and tells its own."""
+
+    composite: tuple[str, ...] = DEFAULT
+    event_path: str = ""
+    """Keys into the event, with dots between, of a carrier of the user's own."""
+
+
+@dataclass(frozen=True, slots=True)
 class SignalSettings:
     """What is sent beside the invocations and their own spans."""
 
@@ -78,6 +88,7 @@ class Settings:
     service_name: str | None = None
     resource_attributes: Mapping[str, str | bool | int | float] = field(default_factory=dict)
     flush: FlushSettings = field(default_factory=FlushSettings)
+    propagator: PropagatorSettings = field(default_factory=PropagatorSettings)
     capture: CaptureSettings = field(default_factory=CaptureSettings)
     redact: RedactSettings = field(default_factory=RedactSettings)
     signals: SignalSettings = field(default_factory=SignalSettings)

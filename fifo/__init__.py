@@ -6,17 +6,30 @@ and the pipes, does not pay for the rest.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from fifo.api import emit, event, flush, span
+    from fifo.api import emit, event, flush, inject, span, traceparent
     from fifo.handler import capture
+    from fifo.logging_filter import TraceFilter
 
-__all__ = ["capture", "emit", "event", "flush", "span"]
+__all__ = [
+    "TraceFilter",
+    "capture",
+    "emit",
+    "event",
+    "flush",
+    "inject",
+    "span",
+    "traceparent",
+]
 
 _PLACES = {
+    "TraceFilter": "fifo.logging_filter",
     "capture": "fifo.handler",
     "emit": "fifo.api",
     "event": "fifo.api",
     "flush": "fifo.api",
+    "inject": "fifo.api",
     "span": "fifo.api",
+    "traceparent": "fifo.api",
 }
 
 

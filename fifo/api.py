@@ -1,11 +1,12 @@
 """What a function may say while it runs: child spans, events, partial results, flush."""
 
+from fifo import propagation
 from fifo.current import current_span_id, invocation_of, process_writer
 from fifo.wrapping import like, without_our_frame
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, MutableMapping
     from contextvars import Token
     from types import TracebackType
     from typing import Any, TypeVar, overload
@@ -143,6 +144,35 @@ def emit(value: object) -> None:
     invocation = invocation_of(writer)
     if invocation is not None:
         writer.partial(invocation, value)
+
+
+def here() -> "propagation.Context | None":
+    """The span that the calling code is in, as others would be told; None outside of any."""
+    invocation = invocation_of(process_writer())
+    if invocation is None:
+        return None
+    span_id = current_span_id.get() or invocation.span_id
+    return propagation.Context(
+        invocation.trace_id, span_id, invocation.flags, invocation.tracestate
+    )
+
+
+def traceparent() -> str:
+    """The current span as W3C's header ``traceparent``; "" outside an invocation."""
+    now = here()
+    return "" if now is None else propagation.traceparent(now.trace_id, now.span_id, now.flags)
+
+
+def inject(headers: "MutableMapping[str, str]") -> None:
+    """Add the configured propagators' headers, for a call to somewhere else.
+
+    ``traceparent``, ``tracestate`` and ``baggage`` by default; the baggage is the caller's.
+    Outside an invocation nothing is added.
+    """
+    now = here()
+    invocation = invocation_of(process_writer())
+    if now is not None and invocation is not None:
+        propagation.inject(invocation.propagators, headers, now, invocation.baggage)
 
 
 def flush(timeout_s: float = 1.0) -> bool:

@@ -93,6 +93,7 @@ def _begin(
         around = current_invocation.get()
         if around is not None and around.request_id == request_id:
             return None  # decorated twice, or wrapped and decorated
+        event = _event(args, kwargs)
         invocation = sender.start(
             request_id,
             deadline_unix_ms=_deadline_unix_ms(context, sender),
@@ -102,19 +103,19 @@ def _begin(
             log_stream=_text(getattr(context, "log_stream_name", "")),
             xray_header=os.environ.get("_X_AMZN_TRACE_ID", ""),
             tenant_id=_text(getattr(context, "tenant_id", "")),
-            durable_execution_arn=_durable_execution_arn(args, kwargs),
+            durable_execution_arn=_durable_execution_arn(event),
+            event=event,
         )
         if invocation is not None and sender.policy.request:
-            sender.request(invocation, _event(args, kwargs))
+            sender.request(invocation, event)
         return invocation
     except Exception:  # noqa: BLE001 - a stand-in for a context may raise anything
         sender.fault_count += 1
         return None
 
 
-def _durable_execution_arn(args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> str:
+def _durable_execution_arn(event: object) -> str:
     """Lambda invokes a durable function with its execution's ARN, anew for each replay."""
-    event = _event(args, kwargs)
     return _text(event.get("DurableExecutionArn")) if isinstance(event, dict) else ""
 
 

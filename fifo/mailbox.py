@@ -6,12 +6,21 @@ The pipe holds exactly one record of `RECORD_BYTES`, big-endian, zeros to the en
     | FF 43 | version| flags| generation | max_body_bytes  | CRC32| 0 …
 
 Bit 0 of `flags`: enabled. Bit 1: capture responses. Bit 2: the exporter is down. Bit 3: capture
-requests. The CRC-32 covers the 12 bytes before it. Whoever reads the record has taken it; the
-extension then puts the newest back.
+requests. The CRC-32 covers the 12 bytes before it. Behind it come texts, tagged as in
+`fifo.messages`; a reader that does not know them takes them for zeros::
+
+    16            18                 22
+    | length u16  | CRC-32 of texts  | tag u8 | length u16 | UTF-8 | … 0 …
+
+Tag 1: the propagators, with commas between. Tag 2: where in the event a carrier is. Whoever
+reads the record has taken it; the extension then puts the newest back.
 """
 
 import struct
 import zlib
+
+from fifo.encoding import encode_field
+from fifo.messages import FIELD_LAYOUT
 
 RECORD_BYTES = 4096
 MAGIC = b"\xff\x43"
@@ -24,15 +33,32 @@ _FLAG_REQUEST = 0x08
 
 _RECORD = struct.Struct(">2sBBII")
 _CRC = struct.Struct(">I")
+_TEXTS = struct.Struct(">HI")
+_TEXTS_AT = _RECORD.size + _CRC.size
+_TAG_PROPAGATORS = 1
+_TAG_EVENT_PATH = 2
+MAX_TEXT_BYTES = 256
+"""Of each text."""
 
 
 class Policy:
     """What the function may leave out; a hint, since the extension enforces it again.
 
-    Until one is known responses are captured and requests are not.
+    Until one is known responses are captured and requests are not. `propagators` are names as in
+    ``OTEL_PROPAGATORS``, "" for the default; `event_path` is where the event holds a carrier of
+    the user's own.
     """
 
-    __slots__ = ("enabled", "exporter_down", "generation", "max_body_bytes", "request", "response")
+    __slots__ = (
+        "enabled",
+        "event_path",
+        "exporter_down",
+        "generation",
+        "max_body_bytes",
+        "propagators",
+        "request",
+        "response",
+    )
 
     def __init__(
         self,
@@ -43,6 +69,8 @@ class Policy:
         request: bool = False,
         exporter_down: bool = False,
         max_body_bytes: int = 65_536,
+        propagators: str = "",
+        event_path: str = "",
     ) -> None:
         self.generation = generation
         self.enabled = enabled
@@ -50,6 +78,8 @@ class Policy:
         self.request = request
         self.exporter_down = exporter_down
         self.max_body_bytes = max_body_bytes
+        self.propagators = propagators
+        self.event_path = event_path
 
     def _values(self) -> tuple[object, ...]:
         return tuple(getattr(self, name) for name in self.__slots__)
@@ -73,7 +103,11 @@ def encode_policy(policy: Policy) -> bytes:
         | (_FLAG_REQUEST if policy.request else 0)
     )
     head = _RECORD.pack(MAGIC, VERSION, flags, policy.generation, policy.max_body_bytes)
-    return (head + _CRC.pack(zlib.crc32(head))).ljust(RECORD_BYTES, b"\0")
+    texts = encode_field(_TAG_PROPAGATORS, policy.propagators, MAX_TEXT_BYTES)
+    texts += encode_field(_TAG_EVENT_PATH, policy.event_path, MAX_TEXT_BYTES)
+    if texts:
+        texts = _TEXTS.pack(len(texts), zlib.crc32(texts)) + texts
+    return (head + _CRC.pack(zlib.crc32(head)) + texts).ljust(RECORD_BYTES, b"\0")
 
 
 def decode_policy(record: bytes) -> Policy | None:
@@ -84,6 +118,7 @@ def decode_policy(record: bytes) -> Policy | None:
     (crc,) = _CRC.unpack_from(record, _RECORD.size)
     if magic != MAGIC or version != VERSION or zlib.crc32(record[: _RECORD.size]) != crc:
         return None
+    texts = _texts(record)
     return Policy(
         generation,
         enabled=bool(flags & _FLAG_ENABLED),
@@ -91,4 +126,26 @@ def decode_policy(record: bytes) -> Policy | None:
         request=bool(flags & _FLAG_REQUEST),
         exporter_down=bool(flags & _FLAG_EXPORTER_DOWN),
         max_body_bytes=max_body_bytes,
+        propagators=texts.get(_TAG_PROPAGATORS, ""),
+        event_path=texts.get(_TAG_EVENT_PATH, ""),
     )
+
+
+def _texts(record: bytes) -> dict[int, str]:
+    """The texts behind the first CRC; none where they are not whole."""
+    length, crc = _TEXTS.unpack_from(record, _TEXTS_AT)
+    position = _TEXTS_AT + _TEXTS.size
+    data = record[position : position + length]
+    if not length or zlib.crc32(data) != crc:
+        return {}
+    found: dict[int, str] = {}
+    position = 0
+    try:
+        while position < length:
+            tag, size = FIELD_LAYOUT.unpack_from(data, position)
+            position += FIELD_LAYOUT.size
+            found[tag] = data[position : position + size].decode("utf-8")
+            position += size
+    except (struct.error, UnicodeDecodeError):
+        return {}
+    return found

@@ -36,6 +36,14 @@ TAG_LOG_STREAM = 3
 TAG_XRAY_HEADER = 4
 TAG_TENANT_ID = 5
 TAG_DURABLE_EXECUTION_ARN = 6
+TAG_PARENT = 7
+"""As in the header ``traceparent``; its trace is START's."""
+TAG_TRACESTATE = 8
+TAG_SPAN_NAME = 9
+TAG_TRIGGER_ATTRIBUTES = 10
+"""A JSON object, as `TAG_ATTRIBUTES`."""
+TAG_LINKS = 11
+"""Spans as in ``traceparent``, a blank between two."""
 
 TAG_ERROR_TYPE = 1
 TAG_ERROR_MESSAGE = 2
@@ -47,6 +55,12 @@ TAG_ATTRIBUTES = 5
 MAX_REQUEST_ID_BYTES = 128
 MAX_FIELD_BYTES = 0xFFFF
 NO_SPAN = bytes(8)
+OUTCOME = "spanpipe.outcome"
+"""The name of an EVENT whose attributes are the invocation's own: what its result says of it."""
+MAX_LINKS = 128
+"""OpenTelemetry's default limit of a span's links."""
+MAX_TRACESTATE_BYTES = 512
+MAX_TRIGGER_ATTRIBUTES_BYTES = 32_768
 UNKNOWN_SIZE = 0xFFFF_FFFF_FFFF_FFFF
 MAX_NUMBER = 2**63 - 1
 """Of a time or a size: OTLP's integers are signed, and a time is in the year 2262 there."""
@@ -101,20 +115,30 @@ class Message:
 
 
 class Start(Message):
-    """The handler is about to be called."""
+    """The handler is about to be called.
+
+    `links` are trace ID, span ID and flags of each. `trace_flags` are the parent's, where there
+    is one.
+    """
 
     __slots__ = (
+        "attributes_json",
         "cold_start",
         "deadline_unix_ms",
         "durable_execution_arn",
         "invoked_function_arn",
+        "links",
         "log_group",
         "log_stream",
         "memory_mb",
+        "parent_span_id",
         "pid",
+        "span_name",
         "start_unix_ns",
         "tenant_id",
+        "trace_flags",
         "trace_id",
+        "tracestate",
         "xray_header",
     )
 
@@ -135,6 +159,12 @@ class Start(Message):
         xray_header: str = "",
         tenant_id: str = "",
         durable_execution_arn: str = "",
+        parent_span_id: bytes | None = None,
+        trace_flags: int = 1,
+        tracestate: str = "",
+        span_name: str = "",
+        attributes_json: str = "",
+        links: "tuple[tuple[bytes, bytes, int], ...]" = (),
     ) -> None:
         super().__init__(request_id, invocation_span_id)
         self.trace_id = trace_id
@@ -149,6 +179,12 @@ class Start(Message):
         self.xray_header = xray_header
         self.tenant_id = tenant_id
         self.durable_execution_arn = durable_execution_arn
+        self.parent_span_id = parent_span_id
+        self.trace_flags = trace_flags
+        self.tracestate = tracestate
+        self.span_name = span_name
+        self.attributes_json = attributes_json
+        self.links = links
 
 
 class Body:

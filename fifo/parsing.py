@@ -5,6 +5,7 @@ Raises `ProtocolError` and nothing else, whatever a stranger wrote.
 
 import struct
 
+from fifo import propagation
 from fifo.errors import ProtocolError
 from fifo.messages import (
     CONTENT_KINDS,
@@ -18,7 +19,10 @@ from fifo.messages import (
     FLAG_FAILED,
     FLAG_TRUNCATED,
     JSON,
+    MAX_LINKS,
     MAX_NUMBER,
+    MAX_TRACESTATE_BYTES,
+    MAX_TRIGGER_ATTRIBUTES_BYTES,
     NO_SPAN,
     PARTIAL,
     REQUEST,
@@ -33,11 +37,16 @@ from fifo.messages import (
     TAG_ERROR_MESSAGE,
     TAG_ERROR_TYPE,
     TAG_INVOKED_ARN,
+    TAG_LINKS,
     TAG_LOG_GROUP,
     TAG_LOG_STREAM,
     TAG_NAME,
+    TAG_PARENT,
+    TAG_SPAN_NAME,
     TAG_STACK_TRACE,
     TAG_TENANT_ID,
+    TAG_TRACESTATE,
+    TAG_TRIGGER_ATTRIBUTES,
     TAG_XRAY_HEADER,
     UNKNOWN_SIZE,
     Body,
@@ -144,6 +153,20 @@ def _parse_start(request_id: str, span_id: bytes | None, body: bytes, position: 
     texts = _fields(body, position + START_LAYOUT.size)
     if span_id is None or not any(trace_id):
         raise ProtocolError("START without trace ID or span ID")
+    parent_span_id, trace_flags = None, propagation.SAMPLED
+    if TAG_PARENT in texts:
+        parent_trace_id, parent_span_id, trace_flags = _remote_span(texts[TAG_PARENT])
+        if parent_trace_id != trace_id:
+            raise ProtocolError("START's parent is in another trace")
+    tracestate = texts.get(TAG_TRACESTATE, "")
+    attributes_json = texts.get(TAG_TRIGGER_ATTRIBUTES, "")
+    links = texts.get(TAG_LINKS, "").split()
+    if (
+        len(tracestate) > MAX_TRACESTATE_BYTES
+        or len(attributes_json) > MAX_TRIGGER_ATTRIBUTES_BYTES
+        or len(links) > MAX_LINKS
+    ):
+        raise ProtocolError("START's tracestate, attributes or links are over their bound")
     return Start(
         request_id,
         span_id,
@@ -159,7 +182,20 @@ def _parse_start(request_id: str, span_id: bytes | None, body: bytes, position: 
         xray_header=texts.get(TAG_XRAY_HEADER, ""),
         tenant_id=texts.get(TAG_TENANT_ID, ""),
         durable_execution_arn=texts.get(TAG_DURABLE_EXECUTION_ARN, ""),
+        parent_span_id=parent_span_id,
+        trace_flags=trace_flags,
+        tracestate=propagation.valid_tracestate(tracestate),
+        span_name=texts.get(TAG_SPAN_NAME, ""),
+        attributes_json=attributes_json,
+        links=tuple([_remote_span(link) for link in links]),
     )
+
+
+def _remote_span(text: str) -> tuple[bytes, bytes, int]:
+    found = propagation.of_tracecontext({"traceparent": text})
+    if found is None:
+        raise ProtocolError(f"{text[:80]!r} names no span")
+    return found.trace_id, found.span_id, found.flags
 
 
 def _parse_body(body: bytes, position: int) -> tuple[int, Body]:

@@ -11,7 +11,7 @@ import os
 import sys
 import time
 
-from fifo import encoding, mailbox, messages, overflow, pipes, wire
+from fifo import encoding, mailbox, messages, overflow, pipes, propagation, triggers, wire
 from fifo.bounded_json import Encoder, attributes_text
 from fifo.errors import HostilePathError
 
@@ -32,7 +32,18 @@ _NOT_COLD = "provisioned-concurrency"
 class Invocation:
     """What the function says about one invocation goes through this."""
 
-    __slots__ = ("prefix", "request_id", "span_id", "spent_s", "trace_id")
+    __slots__ = (
+        "baggage",
+        "flags",
+        "prefix",
+        "propagators",
+        "request_id",
+        "span_id",
+        "spent_s",
+        "trace_id",
+        "tracestate",
+        "trigger",
+    )
 
     def __init__(self, request_id: str, trace_id: bytes, span_id: bytes) -> None:
         self.request_id = request_id
@@ -40,6 +51,11 @@ class Invocation:
         self.span_id = span_id
         self.prefix = encoding.encode_prefix(request_id, span_id)
         self.spent_s = 0.0
+        self.flags = propagation.SAMPLED
+        self.tracestate = ""
+        self.baggage = ""
+        self.propagators: tuple[str, ...] = ()
+        self.trigger = triggers.OTHER
 
 
 class Writer:
@@ -65,6 +81,8 @@ class Writer:
         "_files",
         "_monotonic",
         "_pid",
+        "_propagators",
+        "_propagators_text",
         "_started",
         "_unix_ns",
         "_warned",
@@ -103,6 +121,8 @@ class Writer:
         self._fields = b""
         self._fields_key: tuple[str, ...] = ()
         self._drops_told = 0
+        self._propagators: tuple[str, ...] = propagation.DEFAULT
+        self._propagators_text = ""
         self._files = overflow.Overflow(directory, draw)
         self._pid = -1
         self._writer_id = 0
@@ -136,6 +156,7 @@ class Writer:
         xray_header: str = "",
         tenant_id: str = "",
         durable_execution_arn: str = "",
+        event: object = None,
     ) -> "Invocation | None":
         """Send START; None where nothing is to be sent for this invocation."""
         try:
@@ -145,7 +166,17 @@ class Writer:
             self._check_descriptor()
             if self._absent:
                 return None
-            invocation = Invocation(request_id, self._random_id(16), self._random_id(8))
+            found = triggers.recognise(event, self.policy.event_path)
+            names = self._named_propagators()
+            parent = self._parent(names, found, xray_header)
+            trace_id = self._random_id(16) if parent is None else parent.trace_id
+            invocation = Invocation(request_id, trace_id, self._random_id(8))
+            invocation.propagators, invocation.trigger = names, found.trigger
+            if found.carrier and propagation.BAGGAGE in names:
+                invocation.baggage = propagation.baggage_in(found.carrier)
+            if parent is not None:
+                invocation.flags = parent.flags & 0x03
+                invocation.tracestate = parent.tracestate
             # In the order of their tags.
             key = (
                 invoked_function_arn,
@@ -171,7 +202,7 @@ class Writer:
                 deadline_unix_ms,
                 memory_mb,
                 os.getpid(),
-                self._fields,
+                self._fields + self._context_fields(names, found, parent),
                 cold_start=cold,
             )
             self._hand_over(invocation, messages.START, body)
@@ -203,6 +234,19 @@ class Writer:
         """Send RESULT; the options narrow the extension's policy and never widen it."""
         try:
             end_unix_ns = self._unix_ns()
+            outcome = triggers.outcome_of(invocation.trigger, value)
+            if outcome:
+                self._hand_over(
+                    invocation,
+                    messages.EVENT,
+                    encoding.encode_event(
+                        invocation.prefix,
+                        end_unix_ns,
+                        None,
+                        messages.OUTCOME,
+                        attributes_text(outcome),
+                    ),
+                )
             body = self._body(value, max_body_bytes, response)
             self._send_body(invocation, messages.RESULT, end_unix_ns, body)
         except Exception:  # noqa: BLE001 - a fault of ours is not the function's
@@ -312,6 +356,54 @@ class Writer:
         self._broken = True
 
     # How it is handed over
+
+    def _named_propagators(self) -> "tuple[str, ...]":
+        """``OTEL_PROPAGATORS``, else the policy's, else the default."""
+        text = self._environ.get("OTEL_PROPAGATORS") or self.policy.propagators
+        if text != self._propagators_text:
+            self._propagators_text = text
+            self._propagators = propagation.names_in(text)[0] if text else propagation.DEFAULT
+        return self._propagators
+
+    @staticmethod
+    def _parent(
+        names: "tuple[str, ...]", found: triggers.Found, xray_header: str
+    ) -> "propagation.Context | None":
+        if propagation.XRAY in names or propagation.XRAY_LAMBDA in names:
+            if xray_header:
+                found.carrier.setdefault("x-amzn-trace-id", xray_header)
+        elif not found.carrier:
+            return None
+        return propagation.extract(names, found.carrier)
+
+    @staticmethod
+    def _context_fields(
+        names: "tuple[str, ...]", found: triggers.Found, parent: "propagation.Context | None"
+    ) -> bytes:
+        """What START says of the caller; nothing where nobody has said anything."""
+        fields = b""
+        if parent is not None:
+            text = propagation.traceparent(parent.trace_id, parent.span_id, parent.flags)
+            fields = encoding.encode_field(messages.TAG_PARENT, text)
+            fields += encoding.encode_field(messages.TAG_TRACESTATE, parent.tracestate)
+        if found.trigger == triggers.OTHER:
+            return fields
+        attributes: dict[str, object] = {"faas.trigger": found.trigger, **found.attributes}
+        if found.cut_count:
+            attributes["spanpipe.links.cut"] = found.cut_count
+        if found.carriers:
+            links = []
+            for carrier in found.carriers:
+                link = propagation.extract(names, carrier)
+                if link is None:
+                    link = propagation.of_xray(carrier)
+                if link is not None:
+                    links.append(propagation.traceparent(link.trace_id, link.span_id, link.flags))
+            fields += encoding.encode_field(messages.TAG_LINKS, " ".join(links))
+        fields += encoding.encode_field(messages.TAG_SPAN_NAME, found.name)
+        return fields + encoding.encode_field(
+            messages.TAG_TRIGGER_ATTRIBUTES, attributes_text(attributes)
+        )
 
     def _is_spared(self, invocation: Invocation) -> bool:
         """Whether a detail is dropped, and counted, before anything is spent on encoding it."""

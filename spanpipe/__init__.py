@@ -2,9 +2,9 @@
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from fifo import capture, emit, event, flush, span
+    from fifo import TraceFilter, capture, emit, event, flush, inject, span, traceparent
 
-__all__ = ["capture", "emit", "event", "flush", "span"]
+__all__ = ["TraceFilter", "capture", "emit", "event", "flush", "inject", "span", "traceparent"]
 
 
 def __getattr__(name: str) -> object:

@@ -80,6 +80,8 @@ def _rows(config: LoadedConfig) -> list[tuple[str, str, str]]:
     flush = settings.flush
     for name in ("mode", "hold_ms", "max_age_ms", "max_spans", "max_bytes"):
         values[f"flush.{name}"] = getattr(flush, name)
+    values["propagator.composite"] = ", ".join(settings.propagator.composite) or "none"
+    values["propagator.event_path"] = settings.propagator.event_path or None
     for name in ("response", "request", "format", "max_body_bytes"):
         values[f"capture.{name}"] = getattr(settings.capture, name)
     values["redact.keys"] = ", ".join(settings.redact.keys) or None

@@ -130,8 +130,8 @@ log_level: debug
         ("flsh: {}", "f:1:1: flsh: unknown key; did you mean flush?"),
         (
             "zzz: 1",
-            "f:1:1: zzz: unknown key; known: exporter, resource, flush, capture, redact, "
-            "signals, limits, spool, fallback, log_level",
+            "f:1:1: zzz: unknown key; known: exporter, resource, flush, propagator, capture, "
+            "redact, signals, limits, spool, fallback, log_level",
         ),
         ("flush: [1]", "f:1:8: flush: must be a mapping, not a list"),
         ("- 1", "f:1:1: the file: must be a mapping, not a list"),

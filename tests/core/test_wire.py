@@ -287,6 +287,8 @@ def test_every_message_vector_parses_to_its_fields(vector: dict[str, Any]) -> No
                     "truncated": value.truncated,
                     "content_kind": value.content_kind,
                 }
+            elif name == "links":
+                value = [[trace.hex(), span.hex(), flags] for trace, span, flags in value]
             found[name] = value.hex() if isinstance(value, bytes) else value
     assert found == vector["fields"]
 
@@ -330,8 +332,13 @@ def test_the_vectors_are_what_their_generator_writes() -> None:
 def test_every_mailbox_vector_is_encoded_and_decoded(vector: dict[str, Any]) -> None:
     """The record is these 16 bytes and zeros; anything else decodes to nothing."""
     names = ("generation", "enabled", "response", "request", "exporter_down", "max_body_bytes")
-    policy = mailbox.Policy(**{name: vector[name] for name in names})
-    record = bytes.fromhex(vector["first_16_bytes_hex"]).ljust(mailbox.RECORD_BYTES, b"\0")
+    policy = mailbox.Policy(
+        **{name: vector[name] for name in names},
+        propagators=vector.get("propagators", ""),
+        event_path=vector.get("event_path", ""),
+    )
+    data = bytes.fromhex(vector["first_16_bytes_hex"] + vector.get("texts_hex", ""))
+    record = data.ljust(mailbox.RECORD_BYTES, b"\0")
     assert mailbox.encode_policy(policy) == record
     assert mailbox.decode_policy(record) == policy
     for wrong in (record[:-1], b"", b"\0" * 4096, record[:4] + b"\xff" + record[5:]):

@@ -82,6 +82,15 @@ START = (
     + field(5, "blue")
     + field(6, "arn:aws:lambda:eu-west-1:123456789012:function:shop:7/durable-execution/a/b")
 )
+CALLED = (
+    prefix()
+    + struct.pack(">B16sQQII", 0, TRACE, 1_700_000_000_000_000_001, 1_700_000_003_000, 128, 42)
+    + field(7, f"00-{TRACE.hex()}-2122232425262728-00")
+    + field(8, "vendor=1")
+    + field(9, "GET /orders")
+    + field(10, '{"faas.trigger":"http"}')
+    + field(11, f"00-{TRACE.hex()}-3132333435363738-01 00-{TRACE.hex()}-4142434445464748-00")
+)
 RESULT = prefix() + struct.pack(">QQBB", 1_700_000_000_100_000_000, 7, 0, 0) + b'{"a":1}'
 CUT = prefix(NO_SPAN) + struct.pack(">QQBB", 5, 2**64 - 1, 1, 1) + "ä".encode()
 ERROR = (
@@ -129,6 +138,35 @@ MESSAGES = [
         durable_execution_arn=(
             "arn:aws:lambda:eu-west-1:123456789012:function:shop:7/durable-execution/a/b"
         ),
+        parent_span_id=None,
+        trace_flags=1,
+        tracestate="",
+        span_name="",
+        attributes_json="",
+        links=[],
+    ),
+    message(
+        "start with a caller",
+        1,
+        CALLED,
+        trace_id=TRACE.hex(),
+        start_unix_ns=1_700_000_000_000_000_001,
+        deadline_unix_ms=1_700_000_003_000,
+        memory_mb=128,
+        pid=42,
+        cold_start=False,
+        invoked_function_arn="",
+        log_group="",
+        log_stream="",
+        xray_header="",
+        tenant_id="",
+        durable_execution_arn="",
+        parent_span_id="2122232425262728",
+        trace_flags=0,
+        tracestate="vendor=1",
+        span_name="GET /orders",
+        attributes_json='{"faas.trigger":"http"}',
+        links=[[TRACE.hex(), "3132333435363738", 1], [TRACE.hex(), "4142434445464748", 0]],
     ),
     message(
         "result",
@@ -295,6 +333,8 @@ def mailbox(generation: int, flags: int, max_body: int) -> str:
     return (head + struct.pack(">I", zlib.crc32(head))).hex()
 
 
+TEXTS = field(1, "xray,b3") + field(2, "detail.trace")
+
 MAILBOX = [
     {
         "name": "enabled, responses captured",
@@ -315,6 +355,19 @@ MAILBOX = [
         "request": True,
         "exporter_down": True,
         "max_body_bytes": 0,
+    },
+    {
+        "name": "propagators and a carrier's place",
+        "first_16_bytes_hex": mailbox(8, 0b011, 1),
+        "texts_hex": (struct.pack(">HI", len(TEXTS), zlib.crc32(TEXTS)) + TEXTS).hex(),
+        "generation": 8,
+        "enabled": True,
+        "response": True,
+        "request": False,
+        "exporter_down": False,
+        "max_body_bytes": 1,
+        "propagators": "xray,b3",
+        "event_path": "detail.trace",
     },
 ]
 

@@ -1,0 +1,398 @@
+"""What invoked the function: one table of recognisers over its event; no I/O.
+
+An event is the user's or a stranger's: nothing in it is taken to be there, or to have a type.
+`recognise` never raises, looks at a bounded part of it, and what it keeps is bounded. Sources:
+OpenTelemetry semantic conventions 1.44, "FaaS spans", "AWS Lambda", "HTTP spans", "Messaging";
+the events as AWS's documentation shows them.
+"""
+
+from fifo.propagation import HEADERS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+HTTP = "http"
+PUBSUB = "pubsub"
+TIMER = "timer"
+DATASOURCE = "datasource"
+OTHER = "other"
+
+MAX_TEXT = 1024
+"""Characters of one attribute; a path may be that long, a user agent should not."""
+MAX_RECORDS = 128
+"""Of a batch, whose carriers are read: OpenTelemetry's default limit for links."""
+MAX_HEADERS = 256
+"""Of one request that are looked at; API Gateway lets through 10 KB of them."""
+MAX_KEY_PATH = 8
+"""Steps into the event of a carrier that the user has named."""
+
+_METHODS = frozenset(
+    ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY")
+)
+_USED_HEADERS = frozenset((*HEADERS, "user-agent", "x-forwarded-proto", "host"))
+
+
+class Found:
+    """What is known of an invocation from its event.
+
+    `name` is the span's where the conventions ask for another than the function's. `carrier`
+    holds the caller's headers, lower-case; `carriers` those of each message of a batch, which
+    give links. `cut_count` counts messages of a batch that were not looked at.
+    """
+
+    __slots__ = ("attributes", "carrier", "carriers", "cut_count", "name", "trigger")
+
+    def __init__(self) -> None:
+        self.trigger = OTHER
+        self.name = ""
+        self.attributes: dict[str, str | int] = {}
+        self.carrier: dict[str, str] = {}
+        self.carriers: list[dict[str, str]] = []
+        self.cut_count = 0
+
+    def put(self, name: str, value: object) -> None:
+        """One attribute, where `value` is a text that is not empty."""
+        if isinstance(value, str) and value:
+            self.attributes[name] = value[:MAX_TEXT]
+
+
+def recognise(event: object, key_path: str = "") -> Found:
+    """What `event` tells. `key_path` names one more carrier in it, as ``detail.trace``."""
+    found = Found()
+    if type(event) is not dict or not event:
+        return found
+    try:
+        for key, recogniser in _TABLE:
+            if key in event and recogniser(event, found):
+                break
+    except Exception:  # noqa: BLE001, S110 - a stranger's; what was found stays
+        pass
+    if key_path:
+        try:
+            _own_carrier(event, key_path, found)
+        except Exception:  # noqa: BLE001, S110 - as above
+            pass
+    return found
+
+
+# Parts of events
+
+
+def _part(value: object, *keys: str) -> "Any":
+    """The mapping under `keys`, {} where there is none."""
+    for key in keys:
+        if not isinstance(value, dict):
+            return {}
+        value = value.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _last(arn: object, separator: str = ":") -> str:
+    return arn.rpartition(separator)[2] if isinstance(arn, str) else ""
+
+
+def _headers(headers: object, carrier: "dict[str, str]") -> None:
+    """Those of `headers` that are used; a value may be a list of texts, whose first counts."""
+    if not isinstance(headers, dict):
+        return
+    for index, name in enumerate(headers):
+        if index >= MAX_HEADERS:
+            return
+        lower = name.lower()
+        if lower in _USED_HEADERS:
+            value = headers[name]
+            if isinstance(value, list) and value:
+                value = ",".join(value) if lower in ("tracestate", "baggage") else value[0]
+            if isinstance(value, str):
+                carrier.setdefault(lower, value)
+
+
+def _message_attributes(attributes: object, key: str) -> "dict[str, str]":
+    """The carrier in the attributes of a message, each a mapping whose `key` has the text."""
+    carrier: dict[str, str] = {}
+    if isinstance(attributes, dict):
+        for name in attributes:
+            lower = name.lower()
+            if lower in _USED_HEADERS:
+                value = _part(attributes, name).get(key)
+                if isinstance(value, str):
+                    carrier[lower] = value
+    return carrier
+
+
+def _own_carrier(event: "dict[str, Any]", key_path: str, found: Found) -> None:
+    value: Any = event
+    for key in key_path.split(".")[:MAX_KEY_PATH]:
+        value = value.get(key) if isinstance(value, dict) else None
+    _headers(value, found.carrier)
+
+
+# HTTP
+
+
+def _http(found: Found, method: object, path: object, route: str, agent: object = "") -> bool:
+    found.trigger = HTTP
+    method = method if isinstance(method, str) else ""
+    known = method.upper() if method.upper() in _METHODS else "_OTHER"
+    if known != method and method:
+        found.put("http.request.method_original", method)
+    found.put("http.request.method", known)
+    found.put("http.route", route)
+    found.put("url.path", path)
+    carrier = found.carrier
+    found.put("url.scheme", carrier.get("x-forwarded-proto", "https"))
+    found.put("server.address", carrier.get("host", "").partition(":")[0])
+    found.put("user_agent.original", agent or carrier.get("user-agent", ""))
+    shown = "HTTP" if known == "_OTHER" else known
+    found.name = f"{shown} {route}"[:MAX_TEXT] if route else shown
+    return True
+
+
+def _request_context(event: "dict[str, Any]", found: Found) -> bool:
+    context = _part(event, "requestContext")
+    _headers(event.get("headers"), found.carrier)
+    _headers(event.get("multiValueHeaders"), found.carrier)
+    http = _part(context, "http")
+    if http:  # payload 2.0: an HTTP API or a function URL
+        route = event.get("routeKey")
+        route = route if isinstance(route, str) and route != "$default" else ""
+        query = event.get("rawQueryString")
+        found.put("url.query", query)
+        path = event.get("rawPath") or http.get("path")
+        return _http(
+            found, http.get("method"), path, route.partition(" ")[2], http.get("userAgent")
+        )
+    if "connectionId" in context:  # a WebSocket's CONNECT, MESSAGE or DISCONNECT
+        found.trigger = HTTP
+        route = context.get("routeKey")
+        found.put("http.route", route)
+        found.put("url.scheme", "wss")
+        found.put("server.address", context.get("domainName"))
+        found.name = route[:MAX_TEXT] if isinstance(route, str) else ""
+        return True
+    if "httpMethod" not in event:
+        return False
+    route = "" if "elb" in context else event.get("resource")
+    _query(event, found)
+    return _http(
+        found, event.get("httpMethod"), event.get("path"), route if isinstance(route, str) else ""
+    )
+
+
+def _query(event: "dict[str, Any]", found: Found) -> None:
+    """``url.query`` from the parameters, decoded as Lambda gives them, up to the bound."""
+    given = event.get("multiValueQueryStringParameters") or event.get("queryStringParameters")
+    if not isinstance(given, dict):
+        return
+    pairs: list[str] = []
+    for name, values in given.items():
+        for value in values[:MAX_HEADERS] if isinstance(values, list) else (values,):
+            pairs.append(f"{name}={value}")
+        if len(pairs) > MAX_HEADERS:
+            break
+    found.put("url.query", "&".join(pairs))
+
+
+def _appsync(event: "dict[str, Any]", found: Found) -> bool:
+    info = _part(event, "info")
+    if "fieldName" not in info:
+        return False
+    found.trigger = HTTP
+    _headers(_part(event, "request").get("headers"), found.carrier)
+    found.put("graphql.operation.type", str(info.get("parentTypeName", "")).lower())
+    found.put("user_agent.original", found.carrier.get("user-agent", ""))
+    return True
+
+
+# Records
+
+
+def _records(event: "dict[str, Any]", found: Found) -> bool:
+    records = event["Records"]
+    first = records[0] if isinstance(records, list) and records else None
+    if not isinstance(first, dict):
+        return False
+    source = first.get("eventSource") or first.get("EventSource")
+    if not isinstance(source, str):
+        return "cf" in first and _cloudfront(first, found)
+    recogniser = _SOURCES.get(source)
+    if recogniser is None:
+        return False
+    recogniser(first, found)
+    if recogniser in (_sqs, _sns, _kinesis):
+        found.attributes["messaging.batch.message_count"] = len(records)
+        found.cut_count = max(0, len(records) - MAX_RECORDS)
+        for record in records[:MAX_RECORDS]:
+            carrier = _carrier_of_record(record)
+            if carrier:
+                found.carriers.append(carrier)
+        if len(records) == 1 and found.carriers:
+            found.carrier = found.carriers.pop()
+    return True
+
+
+def _carrier_of_record(record: object) -> "dict[str, str]":
+    carrier = _message_attributes(_part(record, "messageAttributes"), "stringValue")
+    carrier = carrier or _message_attributes(_part(record, "Sns", "MessageAttributes"), "Value")
+    header = _part(record, "attributes").get("AWSTraceHeader")
+    if isinstance(header, str):
+        carrier.setdefault("x-amzn-trace-id", header)
+    return carrier
+
+
+def _messaging(found: Found, system: str, destination: str) -> None:
+    found.trigger = PUBSUB
+    found.put("messaging.system", system)
+    found.put("messaging.operation.type", "process")
+    found.put("messaging.operation.name", "process")
+    found.put("messaging.destination.name", destination)
+
+
+def _sqs(first: "dict[str, Any]", found: Found) -> None:
+    _messaging(found, "aws_sqs", _last(first.get("eventSourceARN")))
+    found.put("messaging.message.id", first.get("messageId"))
+
+
+def _sns(first: "dict[str, Any]", found: Found) -> None:
+    message = _part(first, "Sns")
+    topic = message.get("TopicArn")
+    _messaging(found, "aws.sns", _last(topic))
+    found.put("aws.sns.topic.arn", topic)
+    found.put("messaging.message.id", message.get("MessageId"))
+
+
+def _kinesis(first: "dict[str, Any]", found: Found) -> None:
+    # A stream's data is not read: it would have to be decoded, and may be of any size.
+    _messaging(found, "aws.kinesis", _last(first.get("eventSourceARN"), "/"))
+
+
+_OPERATIONS = {"INSERT": "insert", "MODIFY": "edit", "REMOVE": "delete"}
+
+
+def _dynamodb(first: "dict[str, Any]", found: Found) -> None:
+    found.trigger = DATASOURCE
+    arn = first.get("eventSourceARN")
+    table = arn.partition(":table/")[2].partition("/")[0] if isinstance(arn, str) else ""
+    found.put("faas.document.collection", table)
+    found.put("faas.document.operation", _OPERATIONS.get(str(first.get("eventName")), ""))
+
+
+def _s3(first: "dict[str, Any]", found: Found) -> None:
+    found.trigger = DATASOURCE
+    name = str(first.get("eventName"))
+    found.put("faas.document.collection", _part(first, "s3", "bucket").get("name"))
+    found.put("faas.document.name", _part(first, "s3", "object").get("key"))
+    found.put("faas.document.time", first.get("eventTime"))
+    if "ObjectCreated" in name:
+        found.put("faas.document.operation", "insert")
+    elif "ObjectRemoved" in name:
+        found.put("faas.document.operation", "delete")
+
+
+_SOURCES: "dict[str, Callable[[dict[str, Any], Found], None]]" = {
+    "aws:sqs": _sqs,
+    "aws:sns": _sns,
+    "aws:kinesis": _kinesis,
+    "aws:dynamodb": _dynamodb,
+    "aws:s3": _s3,
+}
+
+
+def _cloudfront(first: "dict[str, Any]", found: Found) -> bool:
+    request = _part(first, "cf", "request")
+    headers = _part(request, "headers")
+    for name in headers:
+        if name in _USED_HEADERS:
+            pairs = headers[name]
+            value = pairs[0].get("value") if isinstance(pairs, list) and pairs else None
+            if isinstance(value, str):
+                found.carrier[name] = value
+    found.put("url.query", request.get("querystring"))
+    return _http(found, request.get("method"), request.get("uri"), "")
+
+
+def _msk(event: "dict[str, Any]", found: Found) -> bool:
+    if event["eventSource"] not in ("aws:kafka", "SelfManagedKafka"):
+        return False
+    partitions = _part(event, "records")
+    for records in partitions.values():
+        if isinstance(records, list) and records:
+            _messaging(found, "kafka", str(_part({"": records[0]}, "").get("topic", "")))
+            break
+    else:
+        _messaging(found, "kafka", "")
+    found.attributes["messaging.batch.message_count"] = sum(
+        len(one) for one in partitions.values() if isinstance(one, list)
+    )
+    return True
+
+
+# Events of one shape
+
+
+def _eventbridge(event: "dict[str, Any]", found: Found) -> bool:
+    if "source" not in event:
+        return False
+    _headers(event.get("detail"), found.carrier)
+    if event["detail-type"] in ("Scheduled Event", "Scheduled"):
+        found.trigger = TIMER
+        found.put("faas.time", event.get("time"))
+        return True
+    found.trigger = PUBSUB
+    found.put("messaging.operation.type", "process")
+    found.put("messaging.message.id", event.get("id"))
+    return True
+
+
+def _cognito(event: "dict[str, Any]", found: Found) -> bool:
+    return "userPoolId" in event or "identityPoolId" in event
+
+
+def _step_functions(event: "dict[str, Any]", found: Found) -> bool:
+    """A state's input with the carrier in it, as the state machine's author has passed it on."""
+    _headers(event, found.carrier)
+    return bool(found.carrier)
+
+
+def _iot(event: "dict[str, Any]", found: Found) -> bool:
+    """An AWS IoT rule's SQL may add the topic; without it the event is a device's own text."""
+    topic = event["topic"]
+    if not isinstance(topic, str) or "clientid" not in event:
+        return False
+    _messaging(found, "aws.iot", topic)
+    return True
+
+
+_TABLE: "tuple[tuple[str, Callable[[dict[str, Any], Found], bool]], ...]" = (
+    ("requestContext", _request_context),
+    ("Records", _records),
+    ("detail-type", _eventbridge),
+    ("eventSource", _msk),
+    ("info", _appsync),
+    ("triggerSource", _cognito),
+    ("identityPoolId", _cognito),
+    ("topic", _iot),
+    ("traceparent", _step_functions),
+    ("b3", _step_functions),
+)
+"""The key that an event of a kind has, and who looks closer; the first that says yes counts."""
+
+
+# Its end
+
+
+def outcome_of(trigger: str, result: object) -> "dict[str, int]":
+    """What a handler's result says of itself: an HTTP status, failed items of a batch."""
+    if type(result) is not dict:
+        return {}
+    if trigger == HTTP:
+        status = result.get("statusCode")
+        if isinstance(status, str) and status.isascii() and status.isdigit():
+            status = int(status[:4])
+        if type(status) is int and 100 <= status <= 599:
+            return {"http.response.status_code": status}
+        return {}
+    failures = result.get("batchItemFailures")
+    return {"spanpipe.batch.failed_count": len(failures)} if isinstance(failures, list) else {}

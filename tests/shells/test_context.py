@@ -1,0 +1,111 @@
+"""Context in and out through the real writer: what START says, what a call to others carries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import fifo
+from fifo import current, mailbox, messages
+from fifo.handler import capture
+from fifo.writer import Writer
+from tests.shells.conftest import ReadingEnd
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+SPAN = "b7ad6b7169203331"
+PARENT = f"00-{TRACE}-{SPAN}-01"
+EVENT = {
+    "requestContext": {"http": {"method": "GET", "path": "/a"}},
+    "routeKey": "GET /{id}",
+    "headers": {"Traceparent": PARENT, "TraceState": "v=1", "Baggage": "user=7"},
+}
+
+
+class LambdaContext:
+    aws_request_id = "r-1"
+
+
+def run(
+    end: ReadingEnd, monkeypatch: pytest.MonkeyPatch, event: Any, environ: dict[str, str]
+) -> tuple[list[Any], dict[str, str], dict[str, str]]:
+    """(Messages, headers in the handler, headers in a span of it)."""
+    writer = Writer(str(end.directory), environ=environ)
+    monkeypatch.setattr(current, "_writer", writer)
+    outside: dict[str, str] = {}
+    inside: dict[str, str] = {}
+
+    @capture
+    def handler(event: Any, context: Any) -> Any:
+        fifo.inject(outside)
+        with fifo.span("query"):
+            fifo.inject(inside)
+        return {"statusCode": 503}
+
+    handler(event, LambdaContext())
+    assert (fifo.traceparent(), writer.fault_count) == ("", 0)
+    writer.close()
+    return end.messages(), outside, inside
+
+
+def test_the_callers_trace_goes_on(
+    reading_end: ReadingEnd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """START has the parent, the current span is everybody's, the status is told."""
+    (start, child, outcome, _), outside, inside = run(reading_end, monkeypatch, EVENT, {})
+    assert (start.trace_id.hex(), start.parent_span_id, start.tracestate, start.span_name) == (
+        TRACE,
+        bytes.fromhex(SPAN),
+        "v=1",
+        "GET /{id}",
+    )
+    rest = {"tracestate": "v=1", "baggage": "user=7"}
+    span_id = start.invocation_span_id.hex()
+    assert outside == {"traceparent": f"00-{TRACE}-{span_id}-01", **rest}
+    assert inside == {"traceparent": f"00-{TRACE}-{child.span_id.hex()}-01", **rest}
+    assert (outcome.name, outcome.attributes_json) == (
+        messages.OUTCOME,
+        '{"http.response.status_code":503}',
+    )
+
+
+def test_the_propagators_come_from_the_policy_and_the_environment_goes_before(
+    reading_end: ReadingEnd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another carrier's place too; without a propagator nothing is read nor written."""
+    event = {"trace": {"b3": f"{TRACE}-{SPAN}-0"}}
+    policy = mailbox.Policy(1, propagators="b3", event_path="trace")
+    reading_end.publish(policy)
+    (start, *_), outside, _ = run(reading_end, monkeypatch, event, {})
+    assert (start.trace_id.hex(), start.trace_flags) == (TRACE, 0)
+    assert outside == {"b3": f"{TRACE}-{start.invocation_span_id.hex()}-0"}
+    reading_end.publish(policy)
+    (start, *_), outside, _ = run(reading_end, monkeypatch, event, {"OTEL_PROPAGATORS": "none"})
+    assert (start.parent_span_id, outside) == (None, {})
+
+
+def test_xray_is_a_parent_only_on_request(
+    reading_end: ReadingEnd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its header goes along, and becomes a link."""
+    header = f"Root=1-{TRACE[:8]}-{TRACE[8:]};Parent={SPAN};Sampled=1"
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", header)
+    parents = []
+    for environ in ({}, {"OTEL_PROPAGATORS": "tracecontext,xray"}):
+        start = run(reading_end, monkeypatch, {}, environ)[0][0]
+        assert start.xray_header == header
+        parents.append(start.parent_span_id)
+    assert parents == [None, bytes.fromhex(SPAN)]
+
+
+def test_a_batch_gives_links(reading_end: ReadingEnd, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two messages, two links and a trace of its own; one message is the parent."""
+    record = {
+        "eventSource": "aws:sqs",
+        "messageAttributes": {"traceparent": {"stringValue": PARENT, "dataType": "String"}},
+    }
+    start = run(reading_end, monkeypatch, {"Records": [record, record]}, {})[0][0]
+    link = (bytes.fromhex(TRACE), bytes.fromhex(SPAN), 1)
+    assert (start.parent_span_id, start.links) == (None, (link, link))
+    start = run(reading_end, monkeypatch, {"Records": [record]}, {})[0][0]
+    assert (start.parent_span_id, start.links) == (bytes.fromhex(SPAN), ())
