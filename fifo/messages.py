@@ -59,6 +59,7 @@ OUTCOME = "spanpipe.outcome"
 """The name of an EVENT whose attributes are the invocation's own: what its result says of it."""
 MAX_LINKS = 128
 """OpenTelemetry's default limit of a span's links."""
+MAX_SPAN_NAME = 1024
 MAX_TRACESTATE_BYTES = 512
 MAX_TRIGGER_ATTRIBUTES_BYTES = 32_768
 UNKNOWN_SIZE = 0xFFFF_FFFF_FFFF_FFFF

@@ -21,6 +21,7 @@ from fifo.messages import (
     JSON,
     MAX_LINKS,
     MAX_NUMBER,
+    MAX_SPAN_NAME,
     MAX_TRACESTATE_BYTES,
     MAX_TRIGGER_ATTRIBUTES_BYTES,
     NO_SPAN,
@@ -185,7 +186,7 @@ def _parse_start(request_id: str, span_id: bytes | None, body: bytes, position: 
         parent_span_id=parent_span_id,
         trace_flags=trace_flags,
         tracestate=propagation.valid_tracestate(tracestate),
-        span_name=texts.get(TAG_SPAN_NAME, ""),
+        span_name=texts.get(TAG_SPAN_NAME, "")[:MAX_SPAN_NAME],
         attributes_json=attributes_json,
         links=tuple([_remote_span(link) for link in links]),
     )

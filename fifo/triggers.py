@@ -230,6 +230,10 @@ def _records(event: "dict[str, Any]", found: Found) -> bool:
                 found.carriers.append(carrier)
         if len(records) == 1 and found.carriers:
             found.carrier = found.carriers.pop()
+            # SQS's own X-Ray header is a link, never the parent.
+            header = found.carrier.pop("x-amzn-trace-id", None)
+            if header is not None:
+                found.carriers.append({"x-amzn-trace-id": header})
     return True
 
 
