@@ -13,6 +13,7 @@ from exporter.record import (
     Fate,
     Invocation,
     Partial,
+    Passed,
     Payload,
     Report,
     Supplement,
@@ -34,6 +35,7 @@ SAME_DEADLINE_MS = 2
 
 Draw = Callable[[int], bytes]
 EndEvent = RuntimeDone | Reported
+Details = list[Event] | list[Partial] | list[ChildSpan] | list[Passed]
 
 
 class Heard:
@@ -78,6 +80,7 @@ class Attempt:
         "ordinal",
         "own_end",
         "partials",
+        "passed",
         "presumed",
         "produced_bytes",
         "report",
@@ -123,6 +126,7 @@ class Attempt:
         self.children: list[ChildSpan] = []
         self.events: list[Event] = []
         self.partials: list[Partial] = []
+        self.passed: list[Passed] = []
         self._bytes_kept = 0
 
     @property
@@ -248,9 +252,10 @@ class Attempt:
         if self.own_end is not None:
             self.own_end = fates.at_shutdown(self.own_end, reason)
 
-    def takes(self, details: list[Event] | list[Partial] | list[ChildSpan], size: int) -> bool:
+    def takes(self, details: Details, size: int) -> bool:
         """Whether one more detail of `size` bytes is within the bounds; then it counts."""
-        limit = MAX_CHILDREN if details is self.children else MAX_EVENTS
+        of_spans = details is self.children or details is self.passed
+        limit = MAX_CHILDREN if of_spans else MAX_EVENTS
         if details is self.partials:
             limit = MAX_PARTIALS
         if len(details) >= limit or self._bytes_kept + size > MAX_ATTEMPT_BYTES:
@@ -312,6 +317,7 @@ class Attempt:
             partials=tuple(self.partials),
             events=tuple(self.events),
             children=tuple(self.children),
+            passed=tuple(self.passed),
         )
 
     def _note_own_end(self, end: fates.End, end_unix_ns: int | None, now_unix_ns: int) -> None:
