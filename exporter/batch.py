@@ -10,20 +10,26 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+from google.protobuf.message import DecodeError
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import ReadableSpan
 
 from exporter.outcome import FAULT, MIN_EXPORT_S, Outcome, Sender, Verdict
-from exporter.record import Invocation, Record
+from exporter.record import Invocation, Passed, Record
 from exporter.settings import RequestLimits
 from exporter.spans import SpanBuilder
 from exporter.values import dataclass, field, replace
-from exporter.weight import bare, details_count, payloads, weight_bytes
+from exporter.weight import bare, details_count, passed_spans, payloads, weight_bytes
 
 MIN_REQUEST_BYTES = 16_384
 """Below this a limit that a collector teaches is not believed."""
 BODY_PART = 4
 """A body that makes its span too large is cut to that part of a request."""
+
+
+Item = ReadableSpan | Passed
+"""What a request is made of: a span of ours, or others' spans, which it takes as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +58,14 @@ class _Group:
     """Records that go in one request, with the spans of each."""
 
     records: list[Record] = field(default_factory=list)
-    spans: list[list[ReadableSpan]] = field(default_factory=list)
+    items: list[list[Item]] = field(default_factory=list)
     weight_bytes: int = 0
     fault: Exception | None = None
     """The conversion's, of the one record that is in it then."""
 
     @property
     def span_count(self) -> int:
-        return sum(map(len, self.spans))
+        return sum(map(_span_count, self.items))
 
 
 class BatchExport:
@@ -100,7 +106,7 @@ class BatchExport:
         group = _Group()
         for record in records:
             try:
-                spans = self._builder.spans([record])
+                items: list[Item] = [*self._builder.spans([record]), *record.passed]
             except Exception as error:  # noqa: BLE001 - one bad record must not stay in the way
                 if group.records:
                     yield group
@@ -110,14 +116,14 @@ class BatchExport:
             weight = weight_bytes(record)
             full = (
                 group.weight_bytes + weight > limits.max_bytes
-                or group.span_count + len(spans) > limits.max_spans
+                or group.span_count + _span_count(items) > limits.max_spans
             )
             if group.records and (full or time.monotonic() >= half_s or self._is_over()):
                 yield group
                 group = _Group()
                 half_s = _half_way(until_s)
             group.records.append(record)
-            group.spans.append(spans)
+            group.items.append(items)
             group.weight_bytes += weight
         if group.records:
             yield group
@@ -129,23 +135,22 @@ class BatchExport:
             return
         count = len(group.records)
         if count == 1:
-            yield self._send_one(group.records[0], group.spans[0], until_s)
+            yield self._send_one(group.records[0], group.items[0], until_s)
             return
-        outcome = self._request([span for spans in group.spans for span in spans], until_s)
+        outcome = self._request([item for items in group.items for item in items], until_s)
         if outcome is None or not outcome.too_large:
             yield Sent(count, outcome)
             return
         for part in (slice(None, count // 2), slice(count // 2, None)):
-            half = _Group(group.records[part], group.spans[part])
+            half = _Group(group.records[part], group.items[part])
             for sent in self._send_group(half, until_s):
                 yield sent
                 if not sent.goes_on:
                     return
 
-    def _send_one(self, record: Record, spans: list[ReadableSpan], until_s: float) -> Sent:
+    def _send_one(self, record: Record, items: list[Item], until_s: float) -> Sent:
         """One record, in as many requests as it takes, its own span in the first of them."""
-        most = self._limits.max_spans
-        parts = [spans[start : start + most] for start in range(0, len(spans), most)] or [spans]
+        parts = _parts(items, self._limits.max_spans)
         lighter = self._lighter(record)
         cut, lost = 0, 0
         arrived: Outcome | None = None
@@ -162,7 +167,7 @@ class BatchExport:
                 left = next(lighter, None)
                 if left is not None:
                     cut, lost = _left_out(record, left)
-                    parts.insert(0, self._builder.spans([left]))
+                    parts.insert(0, [*self._builder.spans([left])])
                     continue
             if outcome.verdict is not Verdict.REFUSED:
                 arrived = arrived or outcome
@@ -170,7 +175,8 @@ class BatchExport:
                 return Sent(1, outcome)
             else:
                 # Its own span has arrived; what hangs on it is not taken.
-                lost += len(part)
+                lost += _span_count(part)
+                cut += sum(len(one.data) for one in part if isinstance(one, Passed))
         return Sent(1, arrived, cut_body_bytes=cut, lost_details=lost)
 
     def _lighter(self, record: Record) -> Iterator[Invocation]:
@@ -181,28 +187,31 @@ class BatchExport:
             body = record.result.body[: self._limits.max_bytes // BODY_PART]
             if len(body) < len(record.result.body):
                 result = replace(record.result, body=body, truncated=True)
-                yield replace(record, request=None, result=result, children=())
+                yield replace(record, request=None, result=result, children=(), passed=())
         yield bare(record)
 
-    def _request(self, spans: list[ReadableSpan], until_s: float) -> Outcome | None:
+    def _request(self, items: list[Item], until_s: float) -> Outcome | None:
         """One request; what is over our limit, or cannot be encoded, is told as too large."""
-        if not spans:
+        if not items:
             # What the platform told late, and nobody wants as spans.
             return Outcome(Verdict.ACCEPTED, 0, "nothing to send")
         if self._is_over():
             return None
+        count = _span_count(items)
         try:
-            request = encode_spans(spans)
+            request = _encoded(items)
         except Exception as error:  # noqa: BLE001 - the others of them may be sent
             detail = f"internal: {type(error).__name__}: {error}"
-            return Outcome(Verdict.REFUSED, len(spans), detail, status=FAULT, too_large=True)
+            if isinstance(error, DecodeError):
+                detail = "a function's OTLP bytes that are none"
+            return Outcome(Verdict.REFUSED, count, detail, status=FAULT, too_large=True)
         size_bytes = request.ByteSize()
         if size_bytes > self._limits.max_bytes:
             detail = f"a request of {size_bytes} bytes, over {self._limits.max_bytes}"
-            return Outcome(Verdict.REFUSED, len(spans), detail, too_large=True)
+            return Outcome(Verdict.REFUSED, count, detail, too_large=True)
         if self._is_over():
             return None
-        outcome = self._sender.send_request(request, len(spans), until_s - time.monotonic())
+        outcome = self._sender.send_request(request, count, until_s - time.monotonic())
         if outcome.too_large:
             self._learn(size_bytes)
         return outcome
@@ -215,11 +224,42 @@ class BatchExport:
 
 
 def _left_out(record: Record, left: Invocation) -> tuple[int, int]:
-    """(Body bytes, details) that `record` has and `left` has not, children apart."""
+    """(Body bytes, details) that `record` has and `left` has not, spans beside its own apart."""
     whole = sum(len(one.body) for one in payloads(record))
     kept = sum(len(one.body) for one in payloads(left))
-    children = len(record.children)
-    return whole - kept, details_count(record) - details_count(left) - children
+    spans = len(record.children) + passed_spans(record)
+    return whole - kept, details_count(record) - details_count(left) - spans
+
+
+def _encoded(items: Sequence[Item]) -> ExportTraceServiceRequest:
+    """One request; raises DecodeError where bytes that were passed on are no OTLP after all.
+
+    Protobuf takes them in without making objects of them: that is as cheap as joining the bytes,
+    and what a collector could not read never reaches it.
+    """
+    request = encode_spans([item for item in items if isinstance(item, ReadableSpan)])
+    for item in items:
+        if isinstance(item, Passed):
+            request.MergeFromString(item.data)
+    return request
+
+
+def _span_count(items: Sequence[Item]) -> int:
+    return sum(item.span_count if isinstance(item, Passed) else 1 for item in items)
+
+
+def _parts(items: Sequence[Item], max_spans: int) -> list[list[Item]]:
+    """`items` in requests of at most `max_spans`, or of one item; one request at least."""
+    parts: list[list[Item]] = [[]]
+    count = 0
+    for item in items:
+        size = _span_count([item])
+        if parts[-1] and count + size > max_spans:
+            parts.append([])
+            count = 0
+        parts[-1].append(item)
+        count += size
+    return parts
 
 
 def _half_way(until_s: float) -> float:

@@ -92,6 +92,17 @@ class RemoteSpan:
 
 
 @dataclass(frozen=True, slots=True)
+class Passed:
+    """Spans of an OpenTelemetry SDK in the function, to be sent as they are.
+
+    `data` is an ExportTraceServiceRequest of `span_count` spans.
+    """
+
+    data: bytes
+    span_count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What Lambda reports when everything about an invocation is over; None: not told.
 
@@ -171,13 +182,14 @@ class Invocation:
     partials: tuple[Partial, ...] = ()
     events: tuple[Event, ...] = ()
     children: tuple[ChildSpan, ...] = ()
+    passed: tuple[Passed, ...] = ()
     ledger: Mapping[str, int] = field(default_factory=dict)
     """The ledger's figures when this was accepted, where something had been lost or held up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Supplement:
-    """What the platform told of an invocation whose record was out already.
+    """What was told of an invocation whose record was out already.
 
     `trace_id` and `span_id` are the invocation's, `span_id` empty where there was none, but an
     init that failed. `time_unix_ns` is when it was told, `report_span_id` drawn for a span that
@@ -192,6 +204,7 @@ class Supplement:
     report: Report | None = None
     report_span_id: bytes = b""
     children: tuple[ChildSpan, ...] = ()
+    passed: tuple[Passed, ...] = ()
 
 
 Record = Invocation | Supplement
@@ -206,4 +219,5 @@ def merged(invocation: Invocation, late: Supplement) -> Invocation:
         ),
         report=late.report or invocation.report,
         children=invocation.children + late.children,
+        passed=invocation.passed + late.passed,
     )

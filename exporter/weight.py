@@ -33,7 +33,8 @@ def weight_bytes(record: Record) -> int:
         texts += _text_of(record.failure)
         if record.exception is not record.failure:
             texts += _text_of(record.exception)
-    return _RECORD_BYTES + details * _DETAIL_BYTES + texts
+    details += len(record.passed)
+    return _RECORD_BYTES + details * _DETAIL_BYTES + texts + passed_bytes(record)
 
 
 def payloads(record: Record) -> list[Payload]:
@@ -44,9 +45,20 @@ def payloads(record: Record) -> list[Payload]:
     return [one for one in found if one is not None]
 
 
+def passed_bytes(record: Record) -> int:
+    """Of the spans that are sent as they are."""
+    return sum(len(one.data) for one in record.passed)
+
+
+def passed_spans(record: Record) -> int:
+    """How many spans are sent as they are."""
+    return sum(one.span_count for one in record.passed)
+
+
 def body_bytes(record: Record) -> tuple[int, int]:
-    """(Bytes of the bodies that were to be captured, those of them that were cut before)."""
-    kept, cut = 0, 0
+    """(Bytes that were to be captured: bodies, and spans that are sent as they are; those of
+    them that were cut before)."""
+    kept, cut = passed_bytes(record), 0
     for payload in payloads(record):
         kept += len(payload.body)
         if payload.truncated and payload.size_bytes is not None:
@@ -55,7 +67,7 @@ def body_bytes(record: Record) -> tuple[int, int]:
 
 
 def bare(record: Invocation) -> Invocation:
-    """`record` without bodies, children, events and long texts: the last thing to go."""
+    """`record` without bodies, children, events, others' spans and long texts: the last to go."""
     return replace(
         record,
         request=None if record.request is None else without_body(record.request),
@@ -65,6 +77,7 @@ def bare(record: Invocation) -> Invocation:
         partials=(),
         events=(),
         children=(),
+        passed=(),
     )
 
 
@@ -72,7 +85,8 @@ def details_count(record: Record) -> int:
     """How many details `bare` leaves out."""
     if not isinstance(record, Invocation):
         return 0
-    return len(record.children) + len(record.events) + len(record.partials)
+    details = len(record.children) + len(record.events) + len(record.partials)
+    return details + passed_spans(record)
 
 
 def without_body(payload: Payload) -> Payload:

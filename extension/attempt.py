@@ -13,6 +13,7 @@ from exporter.record import (
     Fate,
     Invocation,
     Partial,
+    Passed,
     Payload,
     RemoteSpan,
     Report,
@@ -36,6 +37,7 @@ SAME_DEADLINE_MS = 2
 
 Draw = Callable[[int], bytes]
 EndEvent = RuntimeDone | Reported
+Details = list[Event] | list[Partial] | list[ChildSpan] | list[Passed]
 
 
 class Heard:
@@ -80,6 +82,7 @@ class Attempt:
         "ordinal",
         "own_end",
         "partials",
+        "passed",
         "presumed",
         "produced_bytes",
         "report",
@@ -127,6 +130,7 @@ class Attempt:
         self.children: list[ChildSpan] = []
         self.events: list[Event] = []
         self.partials: list[Partial] = []
+        self.passed: list[Passed] = []
         self._bytes_kept = 0
 
     @property
@@ -252,9 +256,10 @@ class Attempt:
         if self.own_end is not None:
             self.own_end = fates.at_shutdown(self.own_end, reason)
 
-    def takes(self, details: list[Event] | list[Partial] | list[ChildSpan], size: int) -> bool:
+    def takes(self, details: Details, size: int) -> bool:
         """Whether one more detail of `size` bytes is within the bounds; then it counts."""
-        limit = MAX_CHILDREN if details is self.children else MAX_EVENTS
+        of_spans = details is self.children or details is self.passed
+        limit = MAX_CHILDREN if of_spans else MAX_EVENTS
         if details is self.partials:
             limit = MAX_PARTIALS
         if len(details) >= limit or self._bytes_kept + size > MAX_ATTEMPT_BYTES:
@@ -330,6 +335,7 @@ class Attempt:
             partials=tuple(self.partials),
             events=tuple(one for one in self.events if one.name != messages.OUTCOME),
             children=tuple(self.children),
+            passed=tuple(self.passed),
         )
 
     def _note_own_end(self, end: fates.End, end_unix_ns: int | None, now_unix_ns: int) -> None:

@@ -279,8 +279,17 @@ class Backlog:
             record = entry.record
             if isinstance(record, Invocation) and record.span_id == late.span_id:
                 whole = merged(record, late)
-                weight = weight_bytes(whole)
-                self._replace(index, replace(entry, record=whole, weight_bytes=weight))
+                more = amount_of(late)
+                self.ledger.enter(more)
+                self._replace(
+                    index,
+                    replace(
+                        entry,
+                        record=whole,
+                        weight_bytes=weight_bytes(whole),
+                        amount=entry.amount + more,
+                    ),
+                )
                 self._enforce()
                 return True
         return False

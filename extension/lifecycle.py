@@ -13,13 +13,13 @@ from __future__ import annotations
 from collections import deque
 
 from exporter.record import (
-    ChildSpan,
     Environment,
     Event,
     Failure,
     Fate,
     Invocation,
     Partial,
+    Passed,
     Record,
     Supplement,
 )
@@ -27,7 +27,7 @@ from exporter.values import replace
 from extension import details, fates
 from extension import platform_events as events
 from extension.api import MANAGED_INSTANCES
-from extension.attempt import Attempt, Closed, Draw, EndEvent
+from extension.attempt import Attempt, Closed, Details, Draw, EndEvent
 from extension.events import InvokeEvent
 from extension.initialization import INIT_LIMIT_NS, ON_DEMAND, Initialization
 from extension.transitions import TRANSITIONS, Action, Input, State
@@ -194,7 +194,13 @@ class Lifecycle:
             finished += self._step_boundary(attempt, boundary, now_unix_ns, reason)
         if self._newest is None:
             finished += self._failed_init(reason, now_unix_ns)
-        self._count("unknown_request", len(self._take_early()))
+        early = self._take_early()
+        passed = tuple(_passed(one) for one, _ in early if isinstance(one, messages.Otlp))
+        if passed:
+            # Nothing that was invoked since could take them along.
+            trace_id = self._draw(16)
+            finished.append(Supplement(trace_id, b"", self.environment, now_unix_ns, passed=passed))
+        self._count("unknown_request", len(early) - len(passed))
         return finished
 
     # The function
@@ -205,6 +211,9 @@ class Lifecycle:
         """What the function said; `size_bytes` is what it takes in memory."""
         if isinstance(message, messages.Start):
             self.writer_speaks = True
+        if isinstance(message, messages.Otlp):
+            self._pass_on(message, size_bytes)
+            return []
         if self._is_closed(message):
             self._count("late")
             return []
@@ -437,12 +446,18 @@ class Lifecycle:
                 Event(message.time_unix_ns, message.name, attributes, message.span_id)
             )
 
-    def _takes(
-        self,
-        attempt: Attempt,
-        kept: list[Event] | list[Partial] | list[ChildSpan],
-        size_bytes: int,
-    ) -> bool:
+    def _pass_on(self, message: messages.Otlp, size_bytes: int) -> None:
+        """Its spans say themselves whose they are, so any record may take them along: the one of
+        the invocation in which they were exported, else the newest, else the next."""
+        attempt = next((one for one in reversed(self._open) if one.is_for(message)), None)
+        if attempt is None and self._open:
+            attempt = self._open[-1]
+        if attempt is None:
+            self._keep_early(message, size_bytes)
+        elif self._takes(attempt, attempt.passed, size_bytes):
+            attempt.passed.append(_passed(message))
+
+    def _takes(self, attempt: Attempt, kept: Details, size_bytes: int) -> bool:
         if self._has_room(size_bytes) and attempt.takes(kept, size_bytes):
             return True
         self._count("detail_over_limit")
@@ -553,3 +568,7 @@ class Lifecycle:
     def _count(self, reason: str, count: int = 1) -> None:
         if count:
             self.counts[reason] = self.counts.get(reason, 0) + count
+
+
+def _passed(message: messages.Otlp) -> Passed:
+    return Passed(message.data, message.span_count)

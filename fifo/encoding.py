@@ -150,6 +150,15 @@ def encode_event(
     )
 
 
+NOBODY = bytes(1) + NO_SPAN
+"""The opening of OTLP's body outside of any invocation."""
+
+
+def encode_otlp(prefix: bytes, data: bytes) -> bytes:
+    """OTLP's body; `data` is an encoded ExportTraceServiceRequest."""
+    return prefix + data
+
+
 def encode_file(prefix: bytes, name: str) -> bytes:
     """FILE's body."""
     return prefix + encode_field(TAG_NAME, name)

@@ -1,6 +1,7 @@
 """`capture`: a handler's start and its result or error, sent to the extension."""
 
 import os
+import sys
 
 from fifo.current import current_invocation, current_span_id, process_writer
 from fifo.wrapping import like, without_our_frame
@@ -65,6 +66,9 @@ def _capture(
                 raise
         token = current_invocation.set(invocation)
         outer = current_span_id.set(None)
+        # Only where the function exports with it: then what it traces hangs on our span.
+        otel = sys.modules.get("fifo.otel")
+        attached = otel.attach(invocation) if otel is not None else None
         try:
             result = handler(*args, **kwargs)
         except BaseException as error:
@@ -72,6 +76,8 @@ def _capture(
             sender.error(invocation, error)
             raise
         finally:
+            if otel is not None:
+                otel.detach(attached)
             sender.current = None
             current_span_id.reset(outer)
             current_invocation.reset(token)

@@ -5,8 +5,9 @@ Every body opens with the invocation that it belongs to, big-endian::
     | length u8 | request ID (ASCII) | invocation span ID, 8 bytes | the kind's fields … |
 
 The span ID is the one drawn for START, so two attempts under one request ID are told
-apart; eight zero bytes stand for "not known". Texts are tagged fields, repeated to the end
-of the body (an unknown tag is skipped): ``| tag u8 | length u16 | UTF-8 |``.
+apart; eight zero bytes stand for "not known", and OTLP, or the FILE that holds it, may have
+no request ID. Texts are tagged fields, repeated to the end of the body (an unknown tag is
+skipped): ``| tag u8 | length u16 | UTF-8 |``.
 
 `fifo.encoding` makes them, `fifo.parsing` reads them.
 """
@@ -20,6 +21,7 @@ SPAN = 4
 EVENT = 5
 PARTIAL = 6
 FILE = 7
+OTLP = 8
 REQUEST = 9
 
 JSON = 0
@@ -341,6 +343,23 @@ class Request(Partial):
     """The event that the handler was called with; of the layout of a partial result."""
 
     __slots__ = ()
+
+
+class Otlp(Message):
+    """Finished spans of an OpenTelemetry SDK, which name their trace and parents themselves.
+
+    `data` is an ExportTraceServiceRequest of `span_count` spans. `request_id` is empty where they
+    ended outside of any invocation.
+    """
+
+    __slots__ = ("data", "span_count")
+
+    def __init__(
+        self, request_id: str, invocation_span_id: bytes | None, *, data: bytes, span_count: int
+    ) -> None:
+        super().__init__(request_id, invocation_span_id)
+        self.data = data
+        self.span_count = span_count
 
 
 class File(Message):

@@ -5,7 +5,7 @@ Raises `ProtocolError` and nothing else, whatever a stranger wrote.
 
 import struct
 
-from fifo import propagation
+from fifo import otlp_bytes, propagation
 from fifo.errors import ProtocolError
 from fifo.messages import (
     CONTENT_KINDS,
@@ -25,6 +25,7 @@ from fifo.messages import (
     MAX_TRACESTATE_BYTES,
     MAX_TRIGGER_ATTRIBUTES_BYTES,
     NO_SPAN,
+    OTLP,
     PARTIAL,
     REQUEST,
     RESULT,
@@ -55,6 +56,7 @@ from fifo.messages import (
     Event,
     File,
     Message,
+    Otlp,
     Partial,
     Request,
     Result,
@@ -75,7 +77,8 @@ def parse(kind: int, body: bytes) -> Message:
         span_id = body[1 + length : 9 + length]
         if len(span_id) != len(NO_SPAN):
             raise ProtocolError(f"message kind {kind}: {len(body)} bytes end before its fields")
-        if not valid_request_id(request_id):
+        nobodys = kind in (OTLP, FILE) and not request_id
+        if not nobodys and not valid_request_id(request_id):
             raise ProtocolError(f"message kind {kind}: {request_id[:40]!r} is no request ID")
         return parser(request_id, _span_id(span_id), body, 9 + length)
     except (struct.error, IndexError, UnicodeDecodeError) as error:
@@ -277,6 +280,11 @@ def _parse_event(request_id: str, span_id: bytes | None, body: bytes, position: 
     )
 
 
+def _parse_otlp(request_id: str, span_id: bytes | None, body: bytes, position: int) -> Otlp:
+    data = body[position:]
+    return Otlp(request_id, span_id, data=data, span_count=otlp_bytes.span_count(data))
+
+
 def _parse_file(request_id: str, span_id: bytes | None, body: bytes, position: int) -> File:
     return File(request_id, span_id, name=_fields(body, position).get(TAG_NAME, ""))
 
@@ -289,5 +297,6 @@ _PARSERS = {
     EVENT: _parse_event,
     PARTIAL: _parse_partial,
     FILE: _parse_file,
+    OTLP: _parse_otlp,
     REQUEST: _parse_request,
 }

@@ -25,6 +25,9 @@ BUDGET_S = 0.050
 DETAILS_PART = 0.8
 """Of the budget, for spans, events and partial results: the rest is kept for the end."""
 
+MAX_OTLP_BYTES = wire.MAX_FILE_BODY_BYTES - 256
+"""A file's longest body, and the opening before it."""
+
 _LONGEST_NAP_S = 0.005
 _NOT_COLD = "provisioned-concurrency"
 
@@ -45,11 +48,13 @@ class Invocation:
         "trigger",
     )
 
-    def __init__(self, request_id: str, trace_id: bytes, span_id: bytes) -> None:
+    def __init__(
+        self, request_id: str, trace_id: bytes, span_id: bytes, prefix: "bytes | None" = None
+    ) -> None:
         self.request_id = request_id
         self.trace_id = trace_id
         self.span_id = span_id
-        self.prefix = encoding.encode_prefix(request_id, span_id)
+        self.prefix = prefix or encoding.encode_prefix(request_id, span_id)
         self.spent_s = 0.0
         self.flags = propagation.SAMPLED
         self.tracestate = ""
@@ -80,6 +85,7 @@ class Writer:
         "_fields_key",
         "_files",
         "_monotonic",
+        "_nobody",
         "_pid",
         "_propagators",
         "_propagators_text",
@@ -131,6 +137,7 @@ class Writer:
         self.request_encoder = Encoder()
         self.policy = mailbox.Policy()
         self.current: Invocation | None = None
+        self._nobody: Invocation | None = None
         self.cut_count = 0
         self.dropped_count = 0
         self.fault_count = 0
@@ -164,6 +171,7 @@ class Writer:
             if not self.policy.enabled or not messages.valid_request_id(request_id):
                 return None
             self._check_descriptor()
+            self._nobody = None
             if self._absent:
                 return None
             found = triggers.recognise(event, self.policy.event_path)
@@ -313,6 +321,37 @@ class Writer:
             self._hand_over(invocation, messages.SPAN, body)
         except Exception:  # noqa: BLE001 - a fault of ours is not the function's
             self.fault_count += 1
+
+    def otlp(self, invocation: "Invocation | None", encode: "Callable[[], bytes]") -> bool:
+        """Send what `encode` makes, an ExportTraceServiceRequest of finished spans.
+
+        `invocation` None: outside of any, with a budget of its own until the next START. False
+        where it was dropped, and counted; `encode` is not called then where that is known before,
+        and where it makes nothing, nothing is sent.
+        """
+        try:
+            if invocation is None:
+                invocation = self._outside()
+            if not self.policy.enabled or self._absent or self._is_spared(invocation):
+                return False
+            data = encode()
+            if not data:
+                return True
+            if len(data) > MAX_OTLP_BYTES:
+                self.dropped_count += 1
+                return False
+            body = encoding.encode_otlp(invocation.prefix, data)
+            return self._hand_over(invocation, messages.OTLP, body)
+        except Exception:  # noqa: BLE001 - a fault of ours is not the function's
+            self.fault_count += 1
+            return False
+
+    def _outside(self) -> Invocation:
+        """Nobody's in particular, as in init; the pipe may not have been opened yet."""
+        if self._nobody is None:
+            self._nobody = Invocation("", b"", b"", encoding.NOBODY)
+            self._check_descriptor()
+        return self._nobody
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until the extension has read all that was written, `timeout_s` at most.

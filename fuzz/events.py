@@ -54,11 +54,21 @@ class _Complaint(logging.Handler):
 
 
 _logger = logging.getLogger("opentelemetry")
-_logger.addHandler(_Complaint())
-_logger.propagate = False
+_complaint = _Complaint()
 
 
 def check(data: bytes) -> None:
+    """`checked`, with whatever the encoder complains of raised."""
+    _logger.addHandler(_complaint)
+    _logger.propagate = False
+    try:
+        checked(data)
+    finally:
+        _logger.removeHandler(_complaint)
+        _logger.propagate = True
+
+
+def checked(data: bytes) -> None:
     """Nothing raises, in any order, and:
 
     - every INVOKE has exactly one record, under its own request ID, and no other record comes

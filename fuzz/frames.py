@@ -97,7 +97,8 @@ def _parse(message: RawMessage) -> None:
     except ProtocolError as error:
         assert len(str(error)) < 1_000
         return
-    assert messages.valid_request_id(parsed.request_id)
+    nobodys = isinstance(parsed, messages.Otlp) and not parsed.request_id
+    assert nobodys or messages.valid_request_id(parsed.request_id)
     assert parsed.invocation_span_id is None or len(parsed.invocation_span_id) == len(
         messages.NO_SPAN
     )

@@ -13,6 +13,7 @@ from exporter.record import (
     Failure,
     Fate,
     Invocation,
+    Passed,
     Payload,
     Record,
     Report,
@@ -246,3 +247,21 @@ def test_the_law_holds_after_any_story(steps: list[str], room: int) -> None:
     account = backlog.ledger.invocations
     assert (account.waiting, account.spooled) == (0, 0)
     assert account.accepted == sum(step in ("one", "big") for step in steps)
+
+
+def test_others_spans_count_as_bytes_wherever_they_join() -> None:
+    """With their invocation, behind it, and where they are given up."""
+    ledger = Ledger()
+    backlog = Backlog(ledger)
+    backlog.accept(replace(ONE, passed=(Passed(b"123", 1),)), NOW)
+    late = Supplement(bytes(16), ONE.span_id, ONE.environment, 1, passed=(Passed(b"12345", 2),))
+    backlog.accept(late, NOW)
+    (entry,) = backlog.take_all()
+    assert entry.record == replace(ONE, passed=(Passed(b"123", 1), Passed(b"12345", 2)))
+    assert entry.amount == Amount(1, 8)
+    assert backlog.strip(entry, "spool_full").record == ONE
+    assert ledger == Ledger(
+        Account(accepted=1, waiting=1),
+        Account(accepted=8, dropped={"spool_full": 8}),
+        noted={"details_dropped": 3},
+    )

@@ -15,11 +15,14 @@ from exporter.record import (
     Fate,
     Invocation,
     Partial,
+    Passed,
     Payload,
+    Supplement,
 )
 from exporter.spans import SpanBuilder
 from extension import details
 from extension.api import MANAGED_INSTANCES
+from extension.attempt import MAX_ATTEMPT_BYTES
 from extension.events import InvokeEvent
 from extension.lifecycle import MAX_EARLY_EVENTS, MAX_EARLY_MESSAGES, MAX_OPEN, Lifecycle
 from extension.platform_events import Started
@@ -271,6 +274,50 @@ def test_late_and_unknown_messages_are_counted_and_credited_to_nobody() -> None:
     (record,) = core.on_shutdown("spindown", 9 * SECOND_NS)
     assert (record.request_id, record.fate, record.result) == ("r-2", Fate.UNREPORTED, None)
     assert core.counts == {"late": 1, "unknown_request": 1}
+
+
+def otlp(request_id: str = "r-1", data: bytes = b"1", count: int = 1) -> messages.Otlp:
+    return messages.Otlp(request_id, None, data=data, span_count=count)
+
+
+def test_others_spans_go_with_the_invocation_that_they_name_or_with_the_next() -> None:
+    """They say themselves whose they are: late, early, of nobody, none of them is lost."""
+    core = lifecycle()
+    send(core, [otlp("", b"init")])
+    assert core.on_invoke(invoke("r-1"), SECOND_NS) == []
+    send(core, [start(), otlp("r-1", b"own", 2), otlp("r-0", b"stranger"), result()])
+    (record,) = core.settle(5 * SECOND_NS)
+    assert isinstance(record, Invocation)
+    assert record.passed == (Passed(b"init", 1), Passed(b"own", 2), Passed(b"stranger", 1))
+    send(core, [otlp("r-1", b"late")])
+    core.on_invoke(invoke("r-2"), 6 * SECOND_NS)
+    (second,) = core.on_shutdown("spindown", 7 * SECOND_NS)
+    assert second.passed == (Passed(b"late", 1),)
+    assert core.counts == {}
+
+
+def test_others_spans_after_the_last_record_leave_at_shutdown() -> None:
+    """No invocation can take them along any more."""
+    core = lifecycle()
+    core.on_invoke(invoke("r-1"), SECOND_NS)
+    send(core, [start(), result()])
+    core.settle(5 * SECOND_NS)
+    send(core, [otlp("r-1", b"late", 3)])
+    (left,) = core.on_shutdown("spindown", 7 * SECOND_NS)
+    assert isinstance(left, Supplement)
+    assert (left.span_id, left.passed) == (b"", (Passed(b"late", 3),))
+    assert core.counts == {}
+
+
+def test_others_spans_are_bounded_and_counted() -> None:
+    """Over the bound of one invocation they are counted, and the rest stays."""
+    core = lifecycle()
+    core.on_invoke(invoke("r-1"), SECOND_NS)
+    core.on_message(otlp(), MAX_ATTEMPT_BYTES, SECOND_NS)
+    core.on_message(otlp(), 1, SECOND_NS)
+    (record,) = core.on_shutdown("spindown", 7 * SECOND_NS)
+    assert record.passed == (Passed(b"1", 1),)
+    assert core.counts == {"detail_over_limit": 1}
 
 
 def test_early_messages_are_bounded_and_the_oldest_go_first() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry import trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -33,7 +33,7 @@ states = st.lists(
 
 
 @given(parent=parents, state=states)
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=500, deadline=None)
 def test_tracecontext_is_read_as_opentelemetry_reads_it(parent: str, state: str) -> None:
     """Same IDs, flags and tracestate, or none for both."""
     carrier = {"traceparent": parent, "tracestate": state}

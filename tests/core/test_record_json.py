@@ -16,6 +16,7 @@ from exporter.record import (
     Fate,
     Invocation,
     Partial,
+    Passed,
     Payload,
     Record,
     Report,
@@ -44,6 +45,7 @@ CHILDREN = st.builds(
     st.none() | FAILURES,
     st.booleans(),
 )
+PASSED = st.builds(Passed, st.binary(max_size=40), st.integers(0, 9))
 NUMBERS = st.none() | st.floats(allow_nan=False)
 REPORTS = st.builds(Report, NUMBERS, NUMBERS, NUMBERS, NUMBERS, st.none() | st.integers(0, 9))
 ENVIRONMENTS = st.builds(Environment, TEXTS, TEXTS, st.none() | TEXTS)
@@ -71,6 +73,7 @@ INVOCATIONS = st.builds(
         st.builds(Event, NANOSECONDS, TEXTS, ATTRIBUTES, st.none() | SPAN_IDS), max_size=2
     ).map(tuple),
     children=st.lists(CHILDREN, max_size=2).map(tuple),
+    passed=st.lists(PASSED, max_size=2).map(tuple),
     ledger=st.dictionaries(TEXTS, st.integers(0, 9), max_size=2),
 )
 SUPPLEMENTS = st.builds(

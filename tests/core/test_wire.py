@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fifo import encoding, mailbox, messages, parsing, wire
+from fifo import encoding, mailbox, messages, otlp_bytes, parsing, wire
 from fifo.errors import ProtocolError
 from fifo.reassembly import (
     MAX_PARTIAL_BYTES,
@@ -270,6 +270,54 @@ def test_a_time_or_size_over_63_bits_is_malformed(kind: int, fields: bytes) -> N
     body = encoding.encode_prefix("r", b"spanspan") + fields
     with pytest.raises(ProtocolError, match=f"{2**63} is no time and no size"):
         parsing.parse(kind, body)
+
+
+OTLP_SPAN = generate.OTLP_SPAN
+
+
+def spans_of(*spans: bytes) -> bytes:
+    scope = b"".join(generate.nested(2, span) for span in spans)
+    return generate.nested(1, generate.nested(2, scope))
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        (b"", "without a span"),
+        (b"\x0a", "ends inside a number"),
+        (b"\x0a\x05", "field 1 goes past its end"),
+        (b"\x0a" + b"\x80" * 10 + b"\x01", "over ten bytes"),
+        (b"\x08\x01", "field 1 is no message"),
+        (b"\x0b", "wire type 3"),
+        (b"\x02\x00", "field number 0"),
+        (spans_of(OTLP_SPAN[:18]), "without an ID of 8 bytes"),
+        (spans_of(OTLP_SPAN[18:]), "without an ID of 16 bytes"),
+        (spans_of(OTLP_SPAN + generate.nested(2, bytes(8))), "without an ID of 8 bytes"),
+        (spans_of(OTLP_SPAN) * (otlp_bytes.MAX_SPANS + 1), "over 1024 spans"),
+        (b"\x10\x01" * (otlp_bytes.MAX_FIELDS + 1), "over 65536 fields"),
+    ],
+    ids=lambda one: one if isinstance(one, str) else "",
+)
+def test_bytes_that_are_no_otlp_are_malformed(data: bytes, error: str) -> None:
+    """Down to the IDs of each span, and bounded."""
+    with pytest.raises(ProtocolError, match=error):
+        parsing.parse(messages.OTLP, generate.prefix() + data)
+
+
+def test_every_otlp_span_is_counted_and_what_is_unknown_is_skipped() -> None:
+    """Of several resources and scopes, with fields of every wire type beside them."""
+    data = spans_of(OTLP_SPAN, OTLP_SPAN + b"\x48\x96\x01") + b"\xf9\x01" + bytes(8)
+    data += spans_of(OTLP_SPAN + b"\xfd\x01" + bytes(4))
+    message = parsing.parse(messages.OTLP, generate.prefix() + data)
+    expected = messages.Otlp(generate.REQUEST, generate.SPAN, data=data, span_count=3)
+    assert message == expected
+
+
+@pytest.mark.parametrize("kind", range(1, 7))
+def test_otlp_and_its_file_alone_may_belong_to_nobody(kind: int) -> None:
+    """Every other message names its request."""
+    with pytest.raises(ProtocolError, match="'' is no request ID"):
+        parsing.parse(kind, bytes(9) + bytes(64))
 
 
 @pytest.mark.parametrize("vector", VECTORS["messages"], ids=lambda one: one["name"])

@@ -13,7 +13,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from exporter.batch import BatchExport, Sent
 from exporter.delivery import open_sender
 from exporter.outcome import FAULT, Outcome, Verdict
-from exporter.record import ChildSpan, Invocation, Payload, Record, Supplement
+from exporter.record import ChildSpan, Invocation, Passed, Payload, Record, Supplement
 from exporter.settings import OTLP_GRPC, OTLP_HTTP, ExporterSettings, RequestLimits
 from exporter.spans import SpanBuilder
 from exporter.values import replace
@@ -267,3 +267,56 @@ def test_without_time_nothing_is_begun() -> None:
         batch = BatchExport(sender, SpanBuilder(), RequestLimits())
         assert list(batch.send([ONE, ONE], time.monotonic())) == [Sent(1, None)]
         assert receiver.requests == []
+
+
+def others(*names: str) -> Passed:
+    """Spans of those names, as an SDK in a function encodes them."""
+    request = ExportTraceServiceRequest()
+    scope = request.resource_spans.add().scope_spans.add()
+    for index, name in enumerate(names, 1):
+        scope.spans.add(name=name, trace_id=bytes([1]) * 16, span_id=bytes([index]) * 8)
+    return Passed(request.SerializeToString(), len(names))
+
+
+@pytest.mark.parametrize("protocol", [OTLP_HTTP, OTLP_GRPC])
+def test_others_spans_leave_as_they_are_in_the_invocations_request(protocol: str) -> None:
+    """Whole resources, scopes and spans, behind ours, over both protocols."""
+    passed = others("GET", "SELECT")
+    with Receiver(grpc=protocol == OTLP_GRPC) as receiver:
+        endpoint = receiver.grpc_endpoint if receiver.grpc_endpoint[-2:] != ":0" else ""
+        record = replace(invocation(1), passed=(passed, others("POST")))
+        sent = send(endpoint or receiver.http_endpoint, [record], RequestLimits(), protocol)
+        assert [one.outcome.verdict for one in sent if one.outcome] == [Verdict.ACCEPTED]
+        (request,) = receiver.requests
+        assert names(request) == ["r-1", "GET", "SELECT", "POST"]
+        (first,) = ExportTraceServiceRequest.FromString(passed.data).resource_spans
+        assert request.resource_spans[1] == first
+
+
+def test_others_spans_that_no_collector_could_read_are_left_out() -> None:
+    """The invocation's own span and its neighbours arrive, and what is missing is told."""
+    bad = Passed(b"\x0a\x04\x12\x02\x12\xff", 2)
+    with Receiver() as receiver:
+        records: list[Record] = [
+            invocation(1),
+            replace(invocation(2), passed=(others("GET"), bad)),
+            invocation(3),
+        ]
+        sent = send(receiver.http_endpoint, records, RequestLimits())
+        assert [(one.count, one.lost_details, one.cut_body_bytes) for one in sent] == [
+            (1, 0, 0),
+            (1, 2, 6),
+            (1, 0, 0),
+        ]
+        assert all(one.outcome and one.outcome.verdict is Verdict.ACCEPTED for one in sent)
+        found = [name for request in receiver.requests for name in names(request)]
+        assert sorted(found) == ["GET", "r-1", "r-2", "r-3"]
+
+
+def test_others_spans_keep_to_the_limits() -> None:
+    """Spans are counted whoever made them, and a request takes no more than it may."""
+    with Receiver() as receiver:
+        record = replace(invocation(1), passed=(others("a", "b"), others("c", "d")))
+        limits = RequestLimits(max_spans=3)
+        assert send(receiver.http_endpoint, [record], limits) == [accepted(1, 3)]
+        assert [names(one) for one in receiver.requests] == [["r-1", "a", "b"], ["c", "d"]]

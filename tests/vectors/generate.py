@@ -119,6 +119,17 @@ EVENT = prefix() + struct.pack(">Q8s", 15, CHILD) + field(4, "cache miss") + fie
 PARTIAL = prefix() + struct.pack(">QQBB", 15, 1, 0, 0) + b"1"
 FILE = prefix() + field(4, "spanpipe-0123456789abcdef.msg")
 
+
+def nested(number: int, data: bytes) -> bytes:
+    """A protobuf field of bytes, shorter than 128."""
+    return bytes((number << 3 | 2, len(data))) + data
+
+
+OTLP_SPAN = nested(1, TRACE) + nested(2, CHILD) + nested(4, SPAN) + nested(5, b"GET")
+OTLP_REQUEST = nested(1, nested(2, nested(2, OTLP_SPAN)))
+OTLP = prefix() + OTLP_REQUEST
+OTLP_OF_NOBODY = bytes(9) + OTLP_REQUEST
+
 MESSAGES = [
     message(
         "start",
@@ -244,6 +255,16 @@ MESSAGES = [
         body=captured(b"1", 1, truncated=False, kind=0),
     ),
     message("file", 7, FILE, name="spanpipe-0123456789abcdef.msg"),
+    message("OTLP", 8, OTLP, data=OTLP_REQUEST.hex(), span_count=1),
+    message(
+        "OTLP of nobody in particular",
+        8,
+        OTLP_OF_NOBODY,
+        request_id="",
+        invocation_span_id=None,
+        data=OTLP_REQUEST.hex(),
+        span_count=1,
+    ),
 ]
 
 LONG = bytes(range(256)) * 40
