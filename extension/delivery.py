@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from exporter.record import Invocation, Record
+from exporter.weight import passed_bytes
 from extension.backlog import Backlog, Entry, files_of
 from extension.blackbox import Remains
 from extension.fallback import Printer
@@ -212,6 +213,8 @@ class Delivery:
             if time.monotonic() >= until_s:
                 return False
             spans += builder.spans([record])
+            # An SDK's own spans are bytes for a collector, no lines.
+            self.ledger.note("printed_cut_bytes", passed_bytes(record))
         for line in lines_of(spans):
             if not printer.line(line.data):
                 return False

@@ -19,8 +19,9 @@ from tests import collectors
 from tests.whole.scenario import FOLDER, invocation_spans
 
 IDLE_S = 10.0
-SLACK_S = 0.4
-"""A loaded machine's; the promises themselves are measured by the benchmarks."""
+SLACK_S = 1.0
+"""A loaded machine's, far below the function's timeout, to which a fault would hold; the promises
+themselves are measured by the benchmarks."""
 
 
 @contextmanager
