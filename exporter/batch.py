@@ -234,7 +234,7 @@ def _left_out(record: Record, left: Invocation) -> tuple[int, int]:
 def _encoded(items: Sequence[Item]) -> ExportTraceServiceRequest:
     """One request; raises DecodeError where bytes that were passed on are no OTLP after all.
 
-    Protobuf takes them in without making objects of them: that is as cheap as joining the bytes,
+    Protobuf takes them in without making objects of them: that is cheap beside the conversion,
     and what a collector could not read never reaches it.
     """
     request = encode_spans([item for item in items if isinstance(item, ReadableSpan)])
