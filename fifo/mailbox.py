@@ -19,9 +19,6 @@ reads the record has taken it; the extension then puts the newest back.
 import struct
 import zlib
 
-from fifo.encoding import encode_field
-from fifo.messages import FIELD_LAYOUT
-
 RECORD_BYTES = 4096
 MAGIC = b"\xff\x43"
 VERSION = 1
@@ -96,6 +93,9 @@ class Policy:
 
 def encode_policy(policy: Policy) -> bytes:
     """Exactly `RECORD_BYTES`, so that the write is atomic and fills the slot."""
+    # The extension imports this module before it is ready, and encodes nothing until then.
+    from fifo.encoding import encode_field
+
     flags = (
         (_FLAG_ENABLED if policy.enabled else 0)
         | (_FLAG_RESPONSE if policy.response else 0)
@@ -133,6 +133,8 @@ def decode_policy(record: bytes) -> Policy | None:
 
 def _texts(record: bytes) -> dict[int, str]:
     """The texts behind the first CRC; none where they are not whole."""
+    from fifo.messages import FIELD_LAYOUT
+
     length, crc = _TEXTS.unpack_from(record, _TEXTS_AT)
     position = _TEXTS_AT + _TEXTS.size
     data = record[position : position + length]

@@ -22,6 +22,8 @@ HEAVY = {
     "dataclasses",
     "typing",
     "enum",
+    "fifo.encoding",
+    "fifo.messages",
     "logging",
     "http.client",
     "socket",
