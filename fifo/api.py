@@ -149,8 +149,10 @@ def emit(value: object) -> None:
 def here() -> "propagation.Context | None":
     """The span that the calling code is in, as others would be told; None outside of any."""
     invocation = invocation_of(process_writer())
-    if invocation is None:
-        return None
+    return None if invocation is None else _span_in(invocation)
+
+
+def _span_in(invocation: "Invocation") -> propagation.Context:
     span_id = current_span_id.get() or invocation.span_id
     return propagation.Context(
         invocation.trace_id, span_id, invocation.flags, invocation.tracestate
@@ -169,9 +171,9 @@ def inject(headers: "MutableMapping[str, str]") -> None:
     ``traceparent``, ``tracestate`` and ``baggage`` by default; the baggage is the caller's.
     Outside an invocation nothing is added.
     """
-    now = here()
     invocation = invocation_of(process_writer())
-    if now is not None and invocation is not None:
+    if invocation is not None:
+        now = _span_in(invocation)
         propagation.inject(invocation.propagators, headers, now, invocation.baggage)
 
 
