@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from exporter.record import AttributeValue
+from exporter.record import AttributeValue, encodable
 
 MAX_VALUES = 64
 """Of one body; half of what OpenTelemetry lets a span have by default."""
@@ -32,7 +32,7 @@ def flattened(prefix: str, text: str) -> tuple[dict[str, AttributeValue], int] |
         elif value is None:
             continue
         elif len(found) < MAX_VALUES:
-            found[_encodable(name)] = _scalar(value)
+            found[encodable(name)] = _scalar(value)
         else:
             dropped += 1
     return found, dropped
@@ -43,9 +43,4 @@ def _scalar(value: object) -> AttributeValue:
         return value
     if isinstance(value, int) and -_MAX_INTEGER <= value < _MAX_INTEGER:
         return value
-    return _encodable(str(value))
-
-
-def _encodable(text: str) -> str:
-    """Without lone surrogates: JSON can name them, protobuf refuses them."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return encodable(str(value))

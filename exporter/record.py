@@ -28,6 +28,11 @@ class Fate(enum.Enum):
     """It was invoked and over, and nobody said how: a function without a writer."""
 
 
+def encodable(text: str) -> str:
+    """Without lone surrogates: JSON can name them, and protobuf refuses a whole batch for one."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 @dataclass(frozen=True, slots=True)
 class Payload:
     """A captured body: `size_bytes` is what the function had, `body` what was kept of it."""

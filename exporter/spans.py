@@ -44,6 +44,7 @@ from exporter.record import (
     Record,
     Report,
     Supplement,
+    encodable,
 )
 from exporter.redaction import Redactor
 from exporter.values import replace
@@ -156,9 +157,9 @@ class SpanBuilder:
         self._flat = flat
         self._max_body_bytes = max_body_bytes
         self._redactor = redactor or Redactor()
-        self._service_name = _encodable(service_name or "")
+        self._service_name = encodable(service_name or "")
         self._resource_attributes = {
-            _encodable(name): _encodable(value) if isinstance(value, str) else value
+            encodable(name): encodable(value) if isinstance(value, str) else value
             for name, value in (resource_attributes or {}).items()
         }
         self._resources: dict[Environment, Resource] = {}
@@ -411,11 +412,6 @@ class SpanBuilder:
 
 def _wants(when: str, failed: bool) -> bool:
     return failed if when == "on_error" else when == _ALWAYS
-
-
-def _encodable(text: str) -> str:
-    """Without lone surrogates, which an environment variable may bring along."""
-    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _context(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from exporter.record import AttributeValue, ChildSpan, Failure, Payload
+from exporter.record import AttributeValue, ChildSpan, Failure, Payload, encodable
 from fifo import encoding, messages
 
 MAX_ATTRIBUTES = 128
@@ -53,25 +53,20 @@ def attributes_of(text: str) -> dict[str, AttributeValue] | None:
         value = json.loads(text)
         if not isinstance(value, dict):
             return None
-        return {_text(key): _attribute_value(v) for key, v in value.items() if v is not None}
+        return {encodable(key): _attribute_value(v) for key, v in value.items() if v is not None}
     except (ValueError, RecursionError):
         return None
 
 
-def _text(text: str) -> str:
-    """Without lone surrogates: JSON can name them, protobuf refuses them with the whole batch."""
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
 def _attribute_value(item: object) -> AttributeValue:
     if isinstance(item, str):
-        return _text(item)
+        return encodable(item)
     if isinstance(item, bool | float):
         return item
     if isinstance(item, int):
         return item if -MAX_INTEGER <= item <= MAX_INTEGER else str(item)
     if isinstance(item, list) and len(item) <= MAX_ATTRIBUTES:
-        texts = [_text(part) for part in item if isinstance(part, str)]
+        texts = [encodable(part) for part in item if isinstance(part, str)]
         if len(texts) == len(item):
             return texts
-    return _text(json.dumps(item, ensure_ascii=False))
+    return encodable(json.dumps(item, ensure_ascii=False))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from exporter.record import encodable
 from exporter.values import dataclass
 
 MAX_UNIX_MS = 2**53
@@ -57,7 +58,7 @@ def _text(value: dict[str, object], key: str) -> str:
     if not isinstance(found, str):
         return ""
     # JSON can name lone surrogates, and OTLP cannot carry them.
-    return found.encode("utf-8", "replace").decode("utf-8")
+    return encodable(found)
 
 
 def _milliseconds(value: dict[str, object], key: str) -> int:

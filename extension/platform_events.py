@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from exporter.record import Report
+from exporter.record import Report, encodable
 from exporter.values import dataclass
 from fifo.messages import valid_request_id
 
@@ -229,12 +229,7 @@ def _metrics(record: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _text(value: Mapping[str, Any], key: str) -> str | None:
     found = value.get(key)
-    return _encodable(found) if isinstance(found, str) and found else None
-
-
-def _encodable(text: str) -> str:
-    """Cut, and without lone surrogates: JSON can name them, protobuf refuses the whole batch."""
-    return text[:MAX_TEXT_CHARS].encode("utf-8", "replace").decode("utf-8")
+    return encodable(found[:MAX_TEXT_CHARS]) if isinstance(found, str) and found else None
 
 
 def _request_id(record: Mapping[str, Any]) -> str:
