@@ -53,10 +53,10 @@ lint: $(VENV)/ready ## ruff and strict types
 
 check: lint test ## lint, types, tests
 
-bench: $(VENV)/ready ## start-up, hand-over, telemetry, redaction and OpenTelemetry, against what they are measured by
+bench: $(VENV)/ready ## start-up, hand-over, telemetry, redaction, OpenTelemetry, what is held, and their floors
 	$(BIN)/python -m bench.startup && $(BIN)/python -m bench.handover && \
 		$(BIN)/python -m bench.telemetry && $(BIN)/python -m bench.redaction && \
-		$(BIN)/python -m bench.otel
+		$(BIN)/python -m bench.otel && $(BIN)/python -m bench.held
 
 diagram: $(VENV)/ready ## draw the lifecycle's table into ARCHITECTURE.md
 	$(BIN)/python -m docs.lifecycle_diagram

@@ -23,8 +23,8 @@ SETTLE_S = TIMEOUT_S + 2.0
 class Measured:
     """One invocation. `answer` is status and payload, the request ID aside.
 
-    `latency_s` is to the response, `held_s` from there to an idle environment; None where it
-    never came to that.
+    `latency_s` is to the response, `held_s` from the runtime's wish for the next one to an idle
+    environment, Lambda's PostRuntimeExtensionsDuration; None where it never came to that.
     """
 
     answer: str
@@ -91,8 +91,7 @@ class Life:
         latency_s = held_s = None
         if invocation.responded_s is not None:
             latency_s = result.duration_s
-            if invocation.idle_s is not None:
-                held_s = invocation.idle_s - invocation.responded_s
+            held_s = invocation.post_runtime_extensions_s
         if self.ours:
             self._look(settled, environment.runtime_pid is not None)
         payload = result.payload.decode("utf-8", "replace")

@@ -66,12 +66,25 @@ class Invocation:
     failed: bool = False
     timed_out: bool = False
     responded_s: float | None = None
+    runtime_idle_s: float | None = None
+    """When the runtime asked for the next one."""
     idle_s: float | None = None
+    """When every extension had asked as well."""
 
     @property
     def done(self) -> bool:
         """Whether the runtime has answered."""
         return self.response is not None
+
+    @property
+    def post_runtime_extensions_s(self) -> float | None:
+        """What extensions took after the function, as Lambda's PostRuntimeExtensionsDuration.
+
+        None: it has not come to that. Source: developer guide, "Extension metrics".
+        """
+        if self.runtime_idle_s is None or self.idle_s is None:
+            return None
+        return max(0.0, self.idle_s - self.runtime_idle_s)
 
     @property
     def tracing(self) -> dict[str, str] | None:
@@ -258,6 +271,8 @@ class ApiState:
         if last is not None and last.done and not self._managed:
             self._on_runtime_done(last)
         with self.changed:
+            if last is not None and last.done and last.runtime_idle_s is None:
+                last.runtime_idle_s = time.monotonic()
             self._waiting_runtimes += 1
             self._note_idle()
             self.changed.notify_all()
