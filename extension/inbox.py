@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 
+from extension.spare import EXHAUSTED, SpareDescriptor
 from fifo import files, messages, overflow, parsing, pipes, wire
 from fifo.errors import ProtocolError
 from fifo.reassembly import Reassembler
@@ -45,6 +46,7 @@ class Inbox:
         self._reassembler = Reassembler()
         self._folder_seen_ns = -1
         self._files_bytes = 0
+        self._spare = SpareDescriptor()
 
     def read(self) -> list[Received]:
         """What the FIFO holds now, and no more: a busy writer cannot keep us here."""
@@ -134,14 +136,7 @@ class Inbox:
             changed_ns = os.stat(self._directory).st_mtime_ns
             if changed_ns == self._folder_seen_ns:
                 return received
-            names: list[str] = []
-            with os.scandir(self._directory) as entries:
-                for looked_at, entry in enumerate(entries):
-                    if looked_at >= MAX_FOLDER_ENTRIES:
-                        self._bad("folder_cut", f"{self._directory}: over {looked_at} entries")
-                        break
-                    if overflow.is_overflow_name(entry.name):
-                        names.append(entry.name)
+            names = self._spare.call(self._overflow_names)
             for name in sorted(names):
                 self._named_file(name, received)
             now_ns = os.stat(self._directory).st_mtime_ns
@@ -150,6 +145,17 @@ class Inbox:
         except OSError as error:
             self._bad("folder", f"{self._directory}: {error.strerror}")
         return received
+
+    def _overflow_names(self) -> list[str]:
+        names: list[str] = []
+        with os.scandir(self._directory) as entries:
+            for looked_at, entry in enumerate(entries):
+                if looked_at >= MAX_FOLDER_ENTRIES:
+                    self._bad("folder_cut", f"{self._directory}: over {looked_at} entries")
+                    break
+                if overflow.is_overflow_name(entry.name):
+                    names.append(entry.name)
+        return names
 
     def _payload_file(self, request_id: str) -> list[Received]:
         data = self._take(request_id, MAX_FILE_BYTES)
@@ -170,7 +176,7 @@ class Inbox:
             return None
         data: bytes | None = None
         try:
-            data = files.read_own(path, max_bytes)
+            data = self._spare.call(lambda: files.read_own(path, max_bytes))
             self._files_bytes += len(data)
         except FileNotFoundError:
             return None
@@ -180,7 +186,12 @@ class Inbox:
             self._bad("file", f"{path}: {error}")
             return None
         except OSError as error:
-            self._bad("file", f"{path}: {error.strerror}")
+            if error.errno in EXHAUSTED:
+                # It is as good as before: the next look at the folder finds it.
+                self._folder_seen_ns = -1
+                self._bad("files_postponed", f"{path}: {error.strerror}")
+            else:
+                self._bad("file", f"{path}: {error.strerror}")
             return None
         try:
             os.unlink(path)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -210,3 +212,30 @@ def test_a_flood_of_tiny_lines_holds_up_no_boundary(
     assert boundaries > 1
     assert inbox.counts["malformed"] == 3 * MAX_UNITS
     assert inbox.counts["units_postponed"] == boundaries - 1
+
+
+@pytest.mark.parametrize("spare", [True, False])
+def test_files_are_read_where_no_descriptor_is_left(tmp_path: Path, spare: bool) -> None:
+    """With the spare one at once; where that is gone too they stay until there is one again."""
+    (tmp_path / NAME).write_bytes(event_frame())
+    program = f"""
+import os, resource
+from extension.inbox import Inbox
+told = []
+inbox = Inbox({str(tmp_path)!r}, -1, told.append)
+if not {spare}:
+    os.close(inbox._spare._descriptor)
+    inbox._spare._descriptor = -1
+taken = [os.dup(0)]
+while taken[-1] < max(int(name) for name in os.listdir("/proc/self/fd")) - 1:
+    taken.append(os.dup(0))
+resource.setrlimit(resource.RLIMIT_NOFILE, (taken[-1] + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+first = len(inbox.read_boundary(()))
+os.close(taken.pop())
+print(first, len(inbox.read_boundary(())), inbox.counts)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False
+    )
+    expected = "1 0 {}" if spare else "0 1 {'folder': 1}"
+    assert (done.stdout.strip(), done.stderr) == (expected, "")
