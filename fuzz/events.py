@@ -44,6 +44,21 @@ REASONS = ("spindown", "timeout", "failure", "", "\ud800")
 SPAN_IDS = (None, b"spanspan", b"otherspn", b"\0" * 7 + b"\1")
 SECOND_NS = 1_000_000_000
 MANY = MAX_OPEN + 8
+MESSAGE_KINDS = 8
+OTLP = (b"", b"\n\0", b"\n\6\x12\4\x12\2*\0", b"\xff\xff", b"\n\x80")
+TRIGGERS = (
+    "",
+    '{"faas.trigger":"http","http.response.status_code":200}',
+    '{"faas.trigger":["\\ud800",1e999,null,{}],"messaging.batch.message_count":-1}',
+    "[",
+    "7",
+)
+OUTCOMES = (
+    '{"http.response.status_code":503}',
+    '{"spanpipe.batch.failed_count":"x","http.response.status_code":1e999}',
+    "[]",
+)
+LINKS = ((), ((b"t" * 16, b"linkspan", 1),), ((b"t" * 16, b"linkspan", 255),) * messages.MAX_LINKS)
 
 
 class _Complaint(logging.Handler):
@@ -200,7 +215,7 @@ def _line(draw: Draw) -> bytes:
 def _message(draw: Draw) -> messages.Message:
     """As `fifo.parsing` may give it: request IDs are valid, texts are UTF-8."""
     request_id, span_id = draw.pick(REQUESTS[:3]), draw.pick(SPAN_IDS)
-    kind, moment = draw.byte() % 6, draw.pick(MOMENTS)
+    kind, moment = draw.byte() % MESSAGE_KINDS, draw.pick(MOMENTS)
     body = messages.Body(
         draw.take(draw.byte()),
         draw.pick((None, 0, messages.MAX_NUMBER)),
@@ -218,6 +233,12 @@ def _message(draw: Draw) -> messages.Message:
             pid=draw.byte() % 2,
             cold_start=bool(draw.byte() & 1),
             xray_header=draw.pick(("", "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=x", ";=")),
+            parent_span_id=draw.pick(SPAN_IDS),
+            trace_flags=draw.byte(),
+            tracestate=draw.pick(("", "a=1,b=2", "t@v=~")),
+            span_name=draw.pick(("", "GET /x", "y" * messages.MAX_SPAN_NAME)),
+            attributes_json=draw.pick(TRIGGERS),
+            links=draw.pick(LINKS),
         )
     if kind == 1:
         return messages.Result(request_id, span_id, end_unix_ns=moment, body=body)
@@ -225,15 +246,26 @@ def _message(draw: Draw) -> messages.Message:
         return messages.Partial(request_id, span_id, time_unix_ns=moment, body=body)
     if kind == 3:
         return messages.Error(request_id, span_id, end_unix_ns=moment, error_type="x" * 99)
+    if kind == 6:
+        return messages.Request(request_id, span_id, time_unix_ns=moment, body=body)
+    if kind == 7:
+        nobodys = draw.byte() & 1
+        return messages.Otlp(
+            "" if nobodys else request_id,
+            span_id,
+            data=draw.pick(OTLP) * (draw.byte() % 3),
+            span_count=draw.pick((1, 2**16 - 1)),
+        )
     attributes = draw.pick(ATTRIBUTES)
     if kind == 4:
+        told = draw.byte() & 1
         return messages.Event(
             request_id,
             span_id,
             time_unix_ns=moment,
             span_id=span_id,
-            name="",
-            attributes_json=attributes,
+            name=messages.OUTCOME if told else "",
+            attributes_json=draw.pick(OUTCOMES) if told else attributes,
         )
     return messages.Span(
         request_id,
@@ -278,7 +310,7 @@ def seeds() -> Iterator[tuple[str, bytes]]:
             f"raw-{flags}",
             bytes((flags,)) + invoke + bytes((1, 2)) + block(raw) + b"\1\3\1\4\1\5\1",
         )
-        for kind in range(6):
+        for kind in range(MESSAGE_KINDS):
             message = bytes((1, 7, 0, 1, kind, 1, 3)) + b"[1]" + bytes((2, 0, kind)) + b"\2\1\1\1\0"
             yield (
                 f"message-{flags}",
