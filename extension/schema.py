@@ -50,6 +50,9 @@ MAX_REDACT_PATTERNS = 32
 MAX_INT = 2**63
 """OTLP's integers are signed and have 64 bits."""
 
+WHEN = (OFF, ON_ERROR, ALWAYS)
+"""A body is captured then."""
+
 ResourceValue = str | bool | int | float
 _ATTRIBUTE_TYPES: dict[str, type] = {"bool": bool, "int": int, "double": float}
 """OpenTelemetry's names; texts apart."""
@@ -176,6 +179,13 @@ class Section:
             return default
         return node.value
 
+    def switch(self, key: str, default: str, choices: Sequence[str], off: str, on: str) -> str:
+        """One of `choices`; false and true are short for `off` and `on`."""
+        node = self.node(key)
+        if node is not None and isinstance(node.value, bool):
+            return on if node.value else off
+        return self.choice(key, default, choices)
+
     def texts(
         self, key: str, max_count: int, problem_of: Callable[[str], str | None]
     ) -> tuple[str, ...]:
@@ -278,7 +288,11 @@ class Section:
 
 def read_settings(root: Node, reading: Reading) -> Settings:
     """The settings in `root`; where `reading.problems` is not empty they are not to be used."""
-    top = Section(root, "", reading)
+    return settings_of(Section(root, "", reading), reading)
+
+
+def settings_of(top: Section, reading: Reading) -> Settings:
+    """Asks `top` for every key there is, with its default and its range."""
     exporter = _exporter(top.section("exporter"), reading)
     resource = top.section("resource")
     attributes = resource.pairs("attributes", _resource_value)
@@ -303,8 +317,8 @@ def read_settings(root: Node, reading: Reading) -> Settings:
     propagator.finish()
     capture = top.section("capture")
     capture_settings = CaptureSettings(
-        response=_when(capture, "response", ALWAYS),
-        request=_when(capture, "request", OFF),
+        response=capture.switch("response", ALWAYS, WHEN, OFF, ALWAYS),
+        request=capture.switch("request", OFF, WHEN, OFF, ALWAYS),
         format=capture.choice("format", "json", ("json", "attributes")),
         max_body_bytes=capture.integer("max_body_bytes", 65_536, 0, MAX_BODY_BYTES),
     )
@@ -352,14 +366,6 @@ def read_settings(root: Node, reading: Reading) -> Settings:
         fallback=fallback,
         log_level=level,
     )
-
-
-def _when(section: Section, key: str, default: str) -> str:
-    """When a body is captured; true and false are short for always and off."""
-    node = section.node(key)
-    if node is not None and isinstance(node.value, bool):
-        return ALWAYS if node.value else OFF
-    return section.choice(key, default, (OFF, ON_ERROR, ALWAYS))
 
 
 def _propagator_problem(text: str) -> str | None:

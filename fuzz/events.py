@@ -212,7 +212,7 @@ def _line(draw: Draw) -> bytes:
     return json.dumps(event).encode() + b"\n"
 
 
-def _message(draw: Draw) -> messages.Message:
+def _message(draw: Draw) -> messages.Message:  # noqa: PLR0911 - one for each kind
     """As `fifo.parsing` may give it: request IDs are valid, texts are UTF-8."""
     request_id, span_id = draw.pick(REQUESTS[:3]), draw.pick(SPAN_IDS)
     kind, moment = draw.byte() % MESSAGE_KINDS, draw.pick(MOMENTS)

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from spanpipe import check, run, send
+from spanpipe import check, json_schema, run, send
 from spanpipe.errors import CommandError
 
 USAGE_STATUS = 2
@@ -22,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run.add_parser(commands)
     check.add_parser(commands)
     send.add_parser(commands)
+    json_schema.add_parser(commands)
     options = parser.parse_args(arguments)
     try:
         status: int = options.main(options)

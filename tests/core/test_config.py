@@ -59,7 +59,9 @@ def test_the_package_carries_the_file_at_the_top() -> None:
 def test_the_shipped_file_writes_the_default_names_out() -> None:
     """The list in config.yaml is the one in force."""
     text = Path(default_path() or "").read_text(encoding="utf-8")
-    written = text.partition("  # These names too:\n")[2].partition("  defaults:")[0]
+    written = text.partition("  # The names in this list as well, unless false:\n")[2].partition(
+        "  defaults:"
+    )[0]
     assert written.replace("#", "").split() == [*DEFAULT_KEYS, "but", *NOT_SECRET]
 
 

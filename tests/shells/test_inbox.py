@@ -229,7 +229,8 @@ if not {spare}:
 taken = [os.dup(0)]
 while taken[-1] < max(int(name) for name in os.listdir("/proc/self/fd")) - 1:
     taken.append(os.dup(0))
-resource.setrlimit(resource.RLIMIT_NOFILE, (taken[-1] + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (taken[-1] + 1, hard))
 first = len(inbox.read_boundary(()))
 os.close(taken.pop())
 print(first, len(inbox.read_boundary(())), inbox.counts)
