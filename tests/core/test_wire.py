@@ -252,6 +252,31 @@ def test_a_random_line_or_file_raises_the_one_error_or_none(data: bytes) -> None
                 pass
 
 
+LARGE = b"[" + b"[]," * 500_000 + b"1]"
+
+
+@pytest.mark.parametrize(
+    ("data", "payload"),
+    [
+        (b'{"payload":' + LARGE + b"}", LARGE),
+        (b' {\n"payload" : ' + LARGE + b" } \n", LARGE),
+        (b'{"pay":' + LARGE + b"}", None),
+        (b'{"payload":' + LARGE, None),
+        (b" " * 2_000_000, None),
+    ],
+)
+def test_a_large_file_is_taken_by_its_ends(data: bytes, payload: bytes | None) -> None:
+    """Without building its values; what does not begin and end as it should is no result."""
+    if payload is None:
+        with pytest.raises(ProtocolError, match="file of r is over 1048576 bytes"):
+            parsing.parse_payload_file("r", data)
+        return
+    body = messages.Body(payload, len(payload), truncated=False, content_kind=messages.JSON)
+    assert parsing.parse_payload_file("r", data) == messages.Result(
+        "r", None, end_unix_ns=None, body=body
+    )
+
+
 @pytest.mark.parametrize(
     ("kind", "fields"),
     [
