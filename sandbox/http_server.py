@@ -17,10 +17,10 @@ class _Server(ThreadingHTTPServer):
 
 
 class LoopbackServer:
-    """Serves until `close`; one thread for each connection."""
+    """Serves until `close`; one thread for each connection. Port 0 is any that is free."""
 
-    def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
-        self._http = _Server(("127.0.0.1", 0), handler)
+    def __init__(self, handler: type[BaseHTTPRequestHandler], port: int = 0) -> None:
+        self._http = _Server(("127.0.0.1", port), handler)
         self._thread = threading.Thread(
             target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
         )

@@ -45,7 +45,9 @@ _SIGNALS: dict[str, tuple[Any, Any]] = {
 class Receiver:
     """Collects requests; `on_request` is told of each as it comes, from the server's thread.
 
-    Over gRPC a request of more than `max_grpc_bytes` is refused.
+    Over gRPC a request of more than `max_grpc_bytes` is refused. A port of 0 is any that is free;
+    one that is taken raises OSError (HTTP) or RuntimeError (gRPC). Not `keeps`: what has come is
+    told to `on_request`, and forgotten.
     `answer_to` scripts what is answered over HTTP; `request_count` has the requests that came.
     """
 
@@ -56,8 +58,12 @@ class Receiver:
         grpc: bool = False,
         max_grpc_bytes: int = MAX_REQUEST_BYTES,
         answer_to: AnswerTo = lambda number: ACCEPTED,
+        keeps: bool = True,
+        http_port: int = 0,
+        grpc_port: int = 0,
     ) -> None:
         self.request_count = 0
+        self._keeps = keeps
         self.requests: list[ExportTraceServiceRequest] = []
         self.metrics: list[ExportMetricsServiceRequest] = []
         self._arrived = threading.Condition()
@@ -76,11 +82,15 @@ class Receiver:
             def pause(self, seconds: float) -> None:
                 receiver.pause(seconds)
 
-        self._http = LoopbackServer(Handler)
+        self._http = LoopbackServer(Handler, http_port)
         self._grpc: Any = None
         self._grpc_port = 0
         if grpc:
-            self._grpc, self._grpc_port = _serve_grpc(self.take, max_grpc_bytes)
+            try:
+                self._grpc, self._grpc_port = _serve_grpc(self.take, max_grpc_bytes, grpc_port)
+            except RuntimeError:
+                self._http.close()
+                raise
 
     def __enter__(self) -> Receiver:
         return self
@@ -107,9 +117,11 @@ class Receiver:
         """A request has come."""
         with self._arrived:
             if isinstance(request, ExportMetricsServiceRequest):
-                self.metrics.append(request)
+                kept: list[Any] = self.metrics
             else:
-                self.requests.append(request)
+                kept = self.requests
+            if self._keeps:
+                kept.append(request)
             self._arrived.notify_all()
         if self._on_request is not None and not isinstance(request, ExportMetricsServiceRequest):
             self._on_request(request)
@@ -256,7 +268,7 @@ def _base64_ids(value: Any) -> None:
             _base64_ids(item)
 
 
-def _serve_grpc(take: OnRequest, max_bytes: int) -> tuple[Any, int]:
+def _serve_grpc(take: OnRequest, max_bytes: int, port: int) -> tuple[Any, int]:
     from concurrent.futures import ThreadPoolExecutor
 
     import grpc
@@ -275,12 +287,13 @@ def _serve_grpc(take: OnRequest, max_bytes: int) -> tuple[Any, int]:
 
     server = grpc.server(
         ThreadPoolExecutor(max_workers=4),
-        options=[("grpc.max_receive_message_length", max_bytes)],
+        # Without SO_REUSEPORT a port that is taken is an error.
+        options=[("grpc.max_receive_message_length", max_bytes), ("grpc.so_reuseport", 0)],
     )
     register: Any = trace_service_pb2_grpc.add_TraceServiceServicer_to_server
     register(Service(), server)
     register_metrics: Any = metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server
     register_metrics(Metrics(), server)
-    port = server.add_insecure_port("127.0.0.1:0")
+    port = server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()
     return server, port

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from spanpipe import check, json_schema, run, send
 from spanpipe.errors import CommandError
+from spanpipe.view import command as view
 
 USAGE_STATUS = 2
 INTERRUPTED_STATUS = 130
@@ -22,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run.add_parser(commands)
     check.add_parser(commands)
     send.add_parser(commands)
+    view.add_parser(commands)
     json_schema.add_parser(commands)
     options = parser.parse_args(arguments)
     try:

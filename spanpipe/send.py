@@ -119,7 +119,7 @@ class _Sending:
 
     def _read(self, path: str, name: str) -> None:
         try:
-            with _opened(path) as stream:
+            with opened(path) as stream:
                 reader = LogReader(stream)
                 try:
                     self._take_all(reader, name)
@@ -210,7 +210,7 @@ def _tell(text: str) -> None:
 
 
 @contextmanager
-def _opened(path: str) -> Iterator[TextIO]:
+def opened(path: str) -> Iterator[TextIO]:
     """A log as text, whose broken characters are kept to be found. Raises OSError, CommandError."""
     raw = sys.stdin.buffer if path == "-" else open(path, "rb")  # noqa: SIM115 - closed below
     with raw:

@@ -1,0 +1,1 @@
+"""``spanpipe view``: a local page that shows spans as they arrive."""
