@@ -19,6 +19,8 @@ MODULES = (
     "opentelemetry.exporter.otlp.proto.grpc.trace_exporter",
     "yaml",
     "rich.console",
+    "uvicorn",
+    "starlette.applications",
 )
 
 
