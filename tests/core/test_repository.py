@@ -121,6 +121,10 @@ def test_the_wheel_has_its_packages_and_nothing_else(tmp_path: Path) -> None:
         "fifo/py.typed",
         "sandbox/py.typed",
         "spanpipe/py.typed",
+        "spanpipe/view/page/index.html",
+        "spanpipe/view/page/list.js",
+        "spanpipe/view/page/view.css",
+        "spanpipe/view/page/view.js",
     }
     assert (
         zipfile.ZipFile(wheel).read("extension/config.yaml") == (ROOT / "config.yaml").read_bytes()
