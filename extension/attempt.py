@@ -69,6 +69,7 @@ class Attempt:
 
     __slots__ = (
         "_bytes_kept",
+        "attributes",
         "children",
         "deadline_unix_ms",
         "durable_execution_arn",
@@ -127,6 +128,7 @@ class Attempt:
         self.result: Payload | None = None
         self.report: Report | None = None
         self.produced_bytes: int | None = None
+        self.attributes: dict[str, AttributeValue] = {}
         self.children: list[ChildSpan] = []
         self.events: list[Event] = []
         self.partials: list[Partial] = []
@@ -176,6 +178,22 @@ class Attempt:
         self.tenant_id = self.tenant_id or start.tenant_id or None
         self.durable_execution_arn = start.durable_execution_arn or None
         return True
+
+    def note_trigger(self, attributes: dict[str, AttributeValue]) -> int:
+        """What START tells of the trigger; how many attributes are over the bound."""
+        return self._keep_attributes({**attributes, **self.attributes})
+
+    def note_outcome(self, attributes: dict[str, AttributeValue], size: int) -> int:
+        """What the result says of itself, over what the trigger did; how many are over the bound.
+
+        Of `size` bytes, for which there must be room.
+        """
+        self._bytes_kept += size
+        return self._keep_attributes({**self.attributes, **attributes})
+
+    def _keep_attributes(self, attributes: dict[str, AttributeValue]) -> int:
+        self.attributes = dict(list(attributes.items())[: details.MAX_ATTRIBUTES])
+        return len(attributes) - len(self.attributes)
 
     def note_result(
         self, result: Payload, end_unix_ns: int | None, size_bytes: int, now_unix_ns: int
@@ -262,10 +280,14 @@ class Attempt:
         limit = MAX_CHILDREN if of_spans else MAX_EVENTS
         if details is self.partials:
             limit = MAX_PARTIALS
-        if len(details) >= limit or self._bytes_kept + size > MAX_ATTEMPT_BYTES:
+        if len(details) >= limit or not self.has_room(size):
             return False
         self._bytes_kept += size
         return True
+
+    def has_room(self, size: int) -> bool:
+        """Whether `size` bytes more are within the bound."""
+        return self._bytes_kept + size <= MAX_ATTEMPT_BYTES
 
     def environment(self, known: Environment) -> Environment:
         """`known` and what this attempt tells of the environment."""
@@ -296,13 +318,6 @@ class Attempt:
         # Where nobody told the end it is not made up: a freeze may lie in between.
         end_ns = begin_ns if self.end_unix_ns is None else max(self.end_unix_ns, begin_ns)
         fate, failure = self.end
-        attributes: dict[str, AttributeValue] = {}
-        if start is not None:
-            attributes.update(details.attributes_of(start.attributes_json) or {})
-        for event in self.events:
-            if event.name == messages.OUTCOME:
-                attributes.update(event.attributes)
-        attributes = dict(list(attributes.items())[: details.MAX_ATTRIBUTES])
         return Invocation(
             ordinal=self.ordinal,
             request_id=self.request_id,
@@ -324,7 +339,7 @@ class Attempt:
             trace_flags=start.trace_flags if start else 1,
             tracestate=start.tracestate if start else "",
             span_name=start.span_name if start else "",
-            attributes=attributes,
+            attributes=self.attributes,
             links=tuple(RemoteSpan(*link) for link in start.links) if start else (),
             failure=failure,
             exception=self.exception,
@@ -333,7 +348,7 @@ class Attempt:
             produced_bytes=self.produced_bytes,
             report=self.report,
             partials=tuple(self.partials),
-            events=tuple(one for one in self.events if one.name != messages.OUTCOME),
+            events=tuple(self.events),
             children=tuple(self.children),
             passed=tuple(self.passed),
         )

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import deque
 
 from exporter.record import (
+    AttributeValue,
     Environment,
     Event,
     Failure,
@@ -402,6 +403,9 @@ class Lifecycle:
             first = False
         elif isinstance(message, messages.Start):
             first = attempt.adopt(message)
+            if first:
+                attributes = self._attributes_in(message.attributes_json)
+                self._count("attributes_over_limit", attempt.note_trigger(attributes))
         elif isinstance(message, messages.Result):
             most = self.max_body_bytes if self._has_room(size_bytes) else 0
             result = details.payload(message.body, most)
@@ -430,10 +434,13 @@ class Lifecycle:
                 attempt.partials.append(Partial(message.time_unix_ns, body))
             return
         assert isinstance(message, messages.Span | messages.Event)  # noqa: S101 - for the types
-        attributes = details.attributes_of(message.attributes_json)
-        if attributes is None:
-            self._count("malformed_attributes")
-            attributes = {}
+        attributes = self._attributes_in(message.attributes_json)
+        if isinstance(message, messages.Event) and message.name == messages.OUTCOME:
+            if self._has_room(size_bytes) and attempt.has_room(size_bytes):
+                self._count("attributes_over_limit", attempt.note_outcome(attributes, size_bytes))
+            else:
+                self._count("detail_over_limit")
+            return
         over = len(attributes) - details.MAX_ATTRIBUTES
         if over > 0:
             self._count("attributes_over_limit", over)
@@ -445,6 +452,13 @@ class Lifecycle:
             attempt.events.append(
                 Event(message.time_unix_ns, message.name, attributes, message.span_id)
             )
+
+    def _attributes_in(self, text: str) -> dict[str, AttributeValue]:
+        attributes = details.attributes_of(text)
+        if attributes is None:
+            self._count("malformed_attributes")
+            return {}
+        return attributes
 
     def _pass_on(self, message: messages.Otlp, size_bytes: int) -> None:
         """Its spans say themselves whose they are, so any record may take them along: the one of
