@@ -425,9 +425,12 @@ class Writer:
             text = propagation.traceparent(parent.trace_id, parent.span_id, parent.flags)
             fields = encoding.encode_field(messages.TAG_PARENT, text)
             fields += encoding.encode_field(messages.TAG_TRACESTATE, parent.tracestate)
-        if found.trigger == triggers.OTHER:
+        cut = propagation.tracestate_cut(names, found.carrier) if parent is not None else 0
+        if found.trigger == triggers.OTHER and not cut:
             return fields
         attributes: dict[str, object] = {"faas.trigger": found.trigger, **found.attributes}
+        if cut:
+            attributes["spanpipe.tracestate.cut"] = cut
         if found.cut_count:
             attributes["spanpipe.links.cut"] = found.cut_count
         if found.carriers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -67,6 +68,20 @@ def test_the_callers_trace_goes_on(
         messages.OUTCOME,
         '{"http.response.status_code":503}',
     )
+
+
+@pytest.mark.parametrize("trigger", ["http", "other"])
+def test_a_tracestate_that_is_too_long_is_left_out_and_told(
+    reading_end: ReadingEnd, monkeypatch: pytest.MonkeyPatch, trigger: str
+) -> None:
+    """Where the event is recognised and where it is not."""
+    headers = {"traceparent": PARENT, "tracestate": "v=" + "1" * 511}
+    event = {**EVENT, "headers": headers} if trigger == "http" else {"own": headers}
+    reading_end.publish(mailbox.Policy(1, event_path="own"))
+    (start, *_), outside, _ = run(reading_end, monkeypatch, event, {})
+    attributes = json.loads(start.attributes_json)
+    assert (start.tracestate, "tracestate" in outside) == ("", False)
+    assert (attributes["faas.trigger"], attributes["spanpipe.tracestate.cut"]) == (trigger, 513)
 
 
 def test_the_propagators_come_from_the_policy_and_the_environment_goes_before(
