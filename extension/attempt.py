@@ -19,6 +19,7 @@ from exporter.record import (
     Report,
     Supplement,
 )
+from exporter.status import error_type
 from exporter.values import replace
 from extension import details, fates
 from extension.platform_events import Reported, RuntimeDone, Started
@@ -368,39 +369,46 @@ class Attempt:
 class Closed:
     """What is remembered of an attempt whose record is out: where later events belong."""
 
-    __slots__ = ("environment", "heard", "invoked_unix_ns", "request_id", "span_id", "trace_id")
+    __slots__ = ("_supplement", "heard", "invoked_unix_ns", "request_id", "span_id")
 
     def __init__(self, invocation: Invocation, attempt: Attempt) -> None:
         self.request_id = invocation.request_id
-        self.trace_id = invocation.trace_id
         self.span_id = invocation.span_id
-        self.environment = invocation.environment
+        self._supplement = Supplement(
+            invocation.trace_id,
+            invocation.span_id,
+            invocation.environment,
+            0,
+            caller_sampled=invocation.caller_sampled,
+            failed=error_type(invocation) is not None,
+        )
         self.heard = attempt.heard
         self.invoked_unix_ns = attempt.invoked_unix_ns
 
     def supplement(self, event: EndEvent, draw: Draw, now_unix_ns: int) -> Supplement:
         """What `event` adds."""
         self.heard.note(event)
-        told = supplement_of(event, draw)
+        told = supplement_of(event, draw, self._supplement)
         return replace(
             told,
-            trace_id=self.trace_id,
-            span_id=self.span_id,
-            environment=self.environment,
             time_unix_ns=event.time_unix_ns or now_unix_ns,
             report_span_id=draw(8) if told.report is not None else b"",
         )
+
+    def init(self, children: tuple[ChildSpan, ...], now_unix_ns: int) -> Supplement:
+        """What is told late of the init before it."""
+        return replace(self._supplement, time_unix_ns=now_unix_ns, children=children)
 
 
 _NOBODY = Supplement(b"", b"", Environment("", ""), 0)
 
 
-def supplement_of(event: EndEvent, draw: Draw) -> Supplement:
-    """What `event` tells beside the end, of nobody in particular yet."""
+def supplement_of(event: EndEvent, draw: Draw, of: Supplement = _NOBODY) -> Supplement:
+    """What `event` tells beside the end; `of` says of whom."""
     children = tuple(
         ChildSpan(draw(8), None, span.name, span.start_unix_ns, span.end_unix_ns, of_platform=True)
         for span in event.spans
     )
     if isinstance(event, Reported):
-        return replace(_NOBODY, report=event.report, children=children)
-    return replace(_NOBODY, produced_bytes=event.produced_bytes, children=children)
+        return replace(of, report=event.report, children=children)
+    return replace(of, produced_bytes=event.produced_bytes, children=children)

@@ -462,10 +462,14 @@ class Lifecycle:
 
     def _pass_on(self, message: messages.Otlp, size_bytes: int) -> None:
         """Its spans say themselves whose they are, so any record may take them along: the one of
-        the invocation in which they were exported, else the newest, else the next."""
-        attempt = next((one for one in reversed(self._open) if one.is_for(message)), None)
-        if attempt is None and self._open:
-            attempt = self._open[-1]
+        the invocation in which they were exported, else the newest, else the next.
+
+        Where the INVOKE of theirs is on its way they wait for it: the newest may be sampled out.
+        """
+        attempt = None
+        if self._open and not self._is_announced(message):
+            named = (one for one in reversed(self._open) if one.is_for(message))
+            attempt = next(named, self._open[-1])
         if attempt is None:
             self._keep_early(message, size_bytes)
         elif self._takes(attempt, attempt.passed, size_bytes):
@@ -540,11 +544,7 @@ class Lifecycle:
         children = self._init.take_children(self._draw)
         if not children:
             return []
-        return [
-            Supplement(
-                first.trace_id, first.span_id, first.environment, now_unix_ns, children=children
-            )
-        ]
+        return [first.init(children, now_unix_ns)]
 
     def _failed_init(self, reason: str, now_unix_ns: int) -> list[Record]:
         """SHUTDOWN without an INVOKE: was there an invocation whose init failed?

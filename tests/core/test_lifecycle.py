@@ -280,6 +280,16 @@ def otlp(request_id: str = "r-1", data: bytes = b"1", count: int = 1) -> message
     return messages.Otlp(request_id, None, data=data, span_count=count)
 
 
+def test_others_spans_wait_for_the_invoke_of_the_invocation_that_they_name() -> None:
+    """START and they may be read before it: the invocation before may be sampled out."""
+    core = lifecycle()
+    core.on_invoke(invoke(), 1 * SECOND_NS)
+    send(core, [start(), result(), start("r-2", b"spantwo!"), otlp("r-2", b"two"), otlp("", b"?")])
+    (first,) = core.on_invoke(invoke("r-2"), 5 * SECOND_NS)
+    (second,) = core.on_shutdown("spindown", 9 * SECOND_NS)
+    assert (first.passed, second.passed) == ((Passed(b"?", 1),), (Passed(b"two", 1),))
+
+
 def test_others_spans_go_with_the_invocation_that_they_name_or_with_the_next() -> None:
     """They say themselves whose they are: late, early, of nobody, none of them is lost."""
     core = lifecycle()
