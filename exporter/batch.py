@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from google.protobuf.message import DecodeError
-from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import ReadableSpan
 
+from exporter.encoder import encoded
 from exporter.outcome import FAULT, MIN_EXPORT_S, Outcome, Sender, Verdict
 from exporter.record import Invocation, Passed, Record
 from exporter.settings import RequestLimits
@@ -237,7 +237,7 @@ def _encoded(items: Sequence[Item]) -> ExportTraceServiceRequest:
     Protobuf takes them in without making objects of them: that is cheap beside the conversion,
     and what a collector could not read never reaches it.
     """
-    request = encode_spans([item for item in items if isinstance(item, ReadableSpan)])
+    request = encoded([item for item in items if isinstance(item, ReadableSpan)])
     for item in items:
         if isinstance(item, Passed):
             request.MergeFromString(item.data)

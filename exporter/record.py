@@ -191,6 +191,11 @@ class Invocation:
     ledger: Mapping[str, int] = field(default_factory=dict)
     """The ledger's figures when this was accepted, where something had been lost or held up."""
 
+    @property
+    def caller_sampled(self) -> bool | None:
+        """What its caller's flag says; None where the trace begins here."""
+        return None if self.parent_span_id is None else bool(self.trace_flags & 1)
+
 
 @dataclass(frozen=True, slots=True)
 class Supplement:
@@ -198,7 +203,7 @@ class Supplement:
 
     `trace_id` and `span_id` are the invocation's, `span_id` empty where there was none, but an
     init that failed. `time_unix_ns` is when it was told, `report_span_id` drawn for a span that
-    carries the report.
+    carries the report. `caller_sampled` and `failed` are the invocation's: by them it was sampled.
     """
 
     trace_id: bytes
@@ -210,6 +215,8 @@ class Supplement:
     report_span_id: bytes = b""
     children: tuple[ChildSpan, ...] = ()
     passed: tuple[Passed, ...] = ()
+    caller_sampled: bool | None = None
+    failed: bool = False
 
 
 Record = Invocation | Supplement

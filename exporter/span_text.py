@@ -1,4 +1,4 @@
-"""Spans as OTLP's JSON text, directly: the same values as `otlp_json.to_value(encode_spans(…))`.
+"""Spans as OTLP's JSON text, directly: the same values as `otlp_json.to_value(encoded(…))`.
 
 The way through protobuf takes over ten times as long, and this one is for the last second of an
 environment's life. A lone surrogate stays in the text, for whoever encodes it. Source: OTLP
@@ -18,7 +18,7 @@ from typing import Any
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import Link, SpanContext, SpanKind, Status
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, TraceFlags
 
 _KINDS = {
     SpanKind.INTERNAL: 1,
@@ -57,7 +57,8 @@ def span_text(span: ReadableSpan) -> str:
     ]
     if span.parent:
         parts.append(f',"parentSpanId":"{span.parent.span_id:016x}"')
-    parts.append(f',"flags":{_flags(span.parent)}')
+    # What leaves was sampled: `exporter.encoder`.
+    parts.append(f',"flags":{_flags(span.parent) | TraceFlags.SAMPLED}')
     if span.name:
         parts.append(f',"name":{quoted(span.name)}')
     parts.append(f',"kind":{_KINDS[span.kind]}')

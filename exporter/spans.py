@@ -37,7 +37,6 @@ from exporter.record import (
     Environment,
     Event,
     Failure,
-    Fate,
     Invocation,
     Partial,
     Payload,
@@ -47,6 +46,7 @@ from exporter.record import (
     encodable,
 )
 from exporter.redaction import Redactor
+from exporter.status import error_type
 from exporter.values import replace
 
 Attributes = dict[str, AttributeValue]
@@ -65,15 +65,6 @@ _OFF = "off"
 _ALWAYS = "always"
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _UNSET = Status(StatusCode.UNSET)
-
-FATE_ERROR_TYPES: Mapping[Fate, str] = {
-    Fate.TIMED_OUT: "Sandbox.Timedout",
-    Fate.CRASHED: "Runtime.ExitError",
-    Fate.OUT_OF_MEMORY: "Runtime.OutOfMemory",
-    Fate.INIT_FAILED: "Runtime.ExitError",
-    Fate.RAISED: "Unknown",
-}
-"""``error.type`` where the record brings no failure of its own."""
 
 
 def spanpipe_version() -> str:
@@ -306,7 +297,7 @@ class SpanBuilder:
         )
 
     def _invocation_attributes(self, invocation: Invocation) -> Attributes:
-        failed = _error_type(invocation) is not None
+        failed = error_type(invocation) is not None
         # A trigger's word never replaces what is known here.
         found = {
             names.FAAS_TRIGGER: "other",
@@ -370,7 +361,7 @@ class SpanBuilder:
 
     def _invocation_events(self, invocation: Invocation, own: Sequence[Event]) -> list[SdkEvent]:
         events = [self._event(event) for event in own]
-        failed = _error_type(invocation) is not None
+        failed = error_type(invocation) is not None
         partials = enumerate(invocation.partials)
         events += [self._partial(index, one, failed) for index, one in partials]
         if invocation.exception is not None:
@@ -390,12 +381,12 @@ class SpanBuilder:
         return SdkEvent(names.PARTIAL_RESULT, attributes, partial.time_unix_ns)
 
     def _status(self, invocation: Invocation) -> Status:
-        error_type = _error_type(invocation)
-        if error_type is None:
+        kind = error_type(invocation)
+        if kind is None:
             return _UNSET
         failure = invocation.failure
         message = self._failure(failure).message if failure is not None else ""
-        return Status(StatusCode.ERROR, message or error_type)
+        return Status(StatusCode.ERROR, message or kind)
 
     def _failure(self, failure: Failure) -> Failure:
         return replace(
@@ -444,9 +435,9 @@ def _invocation_attributes(invocation: Invocation) -> Attributes:
         found[names.CLOUD_ACCOUNT_ID] = account_id
     if invocation.cold_start is not None:
         found[names.FAAS_COLDSTART] = invocation.cold_start
-    error_type = _error_type(invocation)
-    if error_type:
-        found[names.ERROR_TYPE] = error_type
+    kind = error_type(invocation)
+    if kind:
+        found[names.ERROR_TYPE] = kind
     if invocation.initialization_type:
         found[names.INIT_TYPE] = invocation.initialization_type
     if invocation.proactive_init:
@@ -500,15 +491,6 @@ def resource_id(invoked_arn: str, function_version: str) -> str:
 def _account_id(arn: str) -> str:
     parts = arn.split(":")
     return parts[4] if len(parts) >= _ARN_PARTS else ""
-
-
-def _error_type(invocation: Invocation) -> str | None:
-    if invocation.failure is not None:
-        return invocation.failure.error_type
-    status = invocation.attributes.get(names.HTTP_STATUS)
-    if type(status) is int and status >= 500 and invocation.fate is Fate.RETURNED:
-        return str(status)
-    return FATE_ERROR_TYPES.get(invocation.fate)
 
 
 def _cut(payload: Payload, limit: int | None) -> bytes:

@@ -19,6 +19,7 @@ from exporter.record import (
     Report,
     Supplement,
 )
+from exporter.status import error_type
 from exporter.values import replace
 from extension import details, fates
 from extension.platform_events import Reported, RuntimeDone, Started
@@ -69,6 +70,7 @@ class Attempt:
 
     __slots__ = (
         "_bytes_kept",
+        "attributes",
         "children",
         "deadline_unix_ms",
         "durable_execution_arn",
@@ -127,6 +129,7 @@ class Attempt:
         self.result: Payload | None = None
         self.report: Report | None = None
         self.produced_bytes: int | None = None
+        self.attributes: dict[str, AttributeValue] = {}
         self.children: list[ChildSpan] = []
         self.events: list[Event] = []
         self.partials: list[Partial] = []
@@ -176,6 +179,22 @@ class Attempt:
         self.tenant_id = self.tenant_id or start.tenant_id or None
         self.durable_execution_arn = start.durable_execution_arn or None
         return True
+
+    def note_trigger(self, attributes: dict[str, AttributeValue]) -> int:
+        """What START tells of the trigger; how many attributes are over the bound."""
+        return self._keep_attributes({**attributes, **self.attributes})
+
+    def note_outcome(self, attributes: dict[str, AttributeValue], size: int) -> int:
+        """What the result says of itself, over what the trigger did; how many are over the bound.
+
+        Of `size` bytes, for which there must be room.
+        """
+        self._bytes_kept += size
+        return self._keep_attributes({**self.attributes, **attributes})
+
+    def _keep_attributes(self, attributes: dict[str, AttributeValue]) -> int:
+        self.attributes = dict(list(attributes.items())[: details.MAX_ATTRIBUTES])
+        return len(attributes) - len(self.attributes)
 
     def note_result(
         self, result: Payload, end_unix_ns: int | None, size_bytes: int, now_unix_ns: int
@@ -262,10 +281,14 @@ class Attempt:
         limit = MAX_CHILDREN if of_spans else MAX_EVENTS
         if details is self.partials:
             limit = MAX_PARTIALS
-        if len(details) >= limit or self._bytes_kept + size > MAX_ATTEMPT_BYTES:
+        if len(details) >= limit or not self.has_room(size):
             return False
         self._bytes_kept += size
         return True
+
+    def has_room(self, size: int) -> bool:
+        """Whether `size` bytes more are within the bound."""
+        return self._bytes_kept + size <= MAX_ATTEMPT_BYTES
 
     def environment(self, known: Environment) -> Environment:
         """`known` and what this attempt tells of the environment."""
@@ -296,13 +319,6 @@ class Attempt:
         # Where nobody told the end it is not made up: a freeze may lie in between.
         end_ns = begin_ns if self.end_unix_ns is None else max(self.end_unix_ns, begin_ns)
         fate, failure = self.end
-        attributes: dict[str, AttributeValue] = {}
-        if start is not None:
-            attributes.update(details.attributes_of(start.attributes_json) or {})
-        for event in self.events:
-            if event.name == messages.OUTCOME:
-                attributes.update(event.attributes)
-        attributes = dict(list(attributes.items())[: details.MAX_ATTRIBUTES])
         return Invocation(
             ordinal=self.ordinal,
             request_id=self.request_id,
@@ -324,7 +340,7 @@ class Attempt:
             trace_flags=start.trace_flags if start else 1,
             tracestate=start.tracestate if start else "",
             span_name=start.span_name if start else "",
-            attributes=attributes,
+            attributes=self.attributes,
             links=tuple(RemoteSpan(*link) for link in start.links) if start else (),
             failure=failure,
             exception=self.exception,
@@ -333,7 +349,7 @@ class Attempt:
             produced_bytes=self.produced_bytes,
             report=self.report,
             partials=tuple(self.partials),
-            events=tuple(one for one in self.events if one.name != messages.OUTCOME),
+            events=tuple(self.events),
             children=tuple(self.children),
             passed=tuple(self.passed),
         )
@@ -353,39 +369,46 @@ class Attempt:
 class Closed:
     """What is remembered of an attempt whose record is out: where later events belong."""
 
-    __slots__ = ("environment", "heard", "invoked_unix_ns", "request_id", "span_id", "trace_id")
+    __slots__ = ("_supplement", "heard", "invoked_unix_ns", "request_id", "span_id")
 
     def __init__(self, invocation: Invocation, attempt: Attempt) -> None:
         self.request_id = invocation.request_id
-        self.trace_id = invocation.trace_id
         self.span_id = invocation.span_id
-        self.environment = invocation.environment
+        self._supplement = Supplement(
+            invocation.trace_id,
+            invocation.span_id,
+            invocation.environment,
+            0,
+            caller_sampled=invocation.caller_sampled,
+            failed=error_type(invocation) is not None,
+        )
         self.heard = attempt.heard
         self.invoked_unix_ns = attempt.invoked_unix_ns
 
     def supplement(self, event: EndEvent, draw: Draw, now_unix_ns: int) -> Supplement:
         """What `event` adds."""
         self.heard.note(event)
-        told = supplement_of(event, draw)
+        told = supplement_of(event, draw, self._supplement)
         return replace(
             told,
-            trace_id=self.trace_id,
-            span_id=self.span_id,
-            environment=self.environment,
             time_unix_ns=event.time_unix_ns or now_unix_ns,
             report_span_id=draw(8) if told.report is not None else b"",
         )
+
+    def init(self, children: tuple[ChildSpan, ...], now_unix_ns: int) -> Supplement:
+        """What is told late of the init before it."""
+        return replace(self._supplement, time_unix_ns=now_unix_ns, children=children)
 
 
 _NOBODY = Supplement(b"", b"", Environment("", ""), 0)
 
 
-def supplement_of(event: EndEvent, draw: Draw) -> Supplement:
-    """What `event` tells beside the end, of nobody in particular yet."""
+def supplement_of(event: EndEvent, draw: Draw, of: Supplement = _NOBODY) -> Supplement:
+    """What `event` tells beside the end; `of` says of whom."""
     children = tuple(
         ChildSpan(draw(8), None, span.name, span.start_unix_ns, span.end_unix_ns, of_platform=True)
         for span in event.spans
     )
     if isinstance(event, Reported):
-        return replace(_NOBODY, report=event.report, children=children)
-    return replace(_NOBODY, produced_bytes=event.produced_bytes, children=children)
+        return replace(of, report=event.report, children=children)
+    return replace(of, produced_bytes=event.produced_bytes, children=children)

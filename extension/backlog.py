@@ -7,14 +7,14 @@ first and invocations last. Whatever enters or leaves is told to the ledger here
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from exporter.record import Invocation, Record, Supplement, merged
 from exporter.values import dataclass, replace
 from exporter.weight import bare, body_bytes, details_count, weight_bytes
 from extension.instant import Instant
-from extension.ledger import EXPORTED, NOTHING, SPOOLED, WAITING, Amount, Ledger
+from extension.ledger import EXPORTED, NOTHING, SAMPLED, SPOOLED, WAITING, Amount, Ledger
 
 MAX_WAITING = 2_048
 MAX_WAITING_BYTES = 16 * 1024 * 1024
@@ -85,6 +85,7 @@ class Backlog:
     def __init__(self, ledger: Ledger, store: Store | None = None) -> None:
         self.ledger = ledger
         self.store: Store = NoStore() if store is None else store
+        self._leaves: Callable[[Record], bool] = lambda record: True
         self._waiting: deque[Entry] = deque()
         self._waiting_bytes = 0
         self._supplements = 0
@@ -124,18 +125,34 @@ class Backlog:
         """How long the oldest in memory has waited, 0.0 where none waits."""
         return now.since(self._waiting[0].accepted_at) if self._waiting else 0.0
 
-    def accept(self, record: Record, now: Instant) -> None:
-        """A finished record enters; what belongs to an invocation that still waits joins it."""
+    def sample(self, leaves: Callable[[Record], bool]) -> None:
+        """From now on only what `leaves` is exported; of those that wait, the others go."""
+        self._leaves = leaves
+        for entry in self.take_all():
+            if leaves(entry.record):
+                self._append(entry)
+            else:
+                self.ledger.drop(entry.amount, WAITING, SAMPLED)
+
+    def accept(self, record: Record, now: Instant) -> bool:
+        """A finished record enters; what belongs to an invocation that still waits joins it.
+
+        False where it was sampled out, and goes at once.
+        """
         if isinstance(record, Supplement) and self._join(record):
-            return
+            return True
         whole, cut = body_bytes(record)
         self.ledger.enter(Amount(int(isinstance(record, Invocation)), whole))
         self.ledger.drop(Amount(body_bytes=cut), WAITING, "payload_cut")
+        if not self._leaves(record):
+            self.ledger.drop(amount_of(record), WAITING, SAMPLED)
+            return False
         told = self.ledger.told()
         if told and isinstance(record, Invocation):
             record = replace(record, ledger=told)
         self._append(_entry(record, now))
         self._enforce()
+        return True
 
     def lend(self, max_count: int, max_bytes: int) -> list[Record]:
         """The oldest, for one export: at least one, within the bounds. They stay ours.
@@ -250,12 +267,17 @@ class Backlog:
             self._lent_from = None
 
     def _lend_stored(self) -> None:
-        stored = self.store.take()
-        if stored is None:
-            return
-        self._lent_from = stored
         long_ago = Instant(0.0, 0.0)
-        self._lent.extend(_entry(record, long_ago) for record in stored.records)
+        while not self._lent and (stored := self.store.take()) is not None:
+            self._lent_from = stored
+            for entry in [_entry(record, long_ago) for record in stored.records]:
+                if self._leaves(entry.record):
+                    self._lent.append(entry)
+                else:
+                    # It was spooled before the configuration had been read.
+                    self._lent_settled = True
+                    self.ledger.drop(entry.amount, SPOOLED, SAMPLED)
+            self._settled()
 
     # Bounds
 

@@ -22,6 +22,7 @@ from extension.ledger import NOTHING, PRINTED, SPOOLED, WAITING, Amount, Ledger
 from extension.log import Log
 from extension.outcomes import Settled, settle
 from extension.pipeline import Exported, Pipeline, Result
+from extension.sampling import leaves
 from extension.schedule import Waiting
 from extension.settings import FALLBACK_STDOUT, FlushSettings, Settings
 from extension.spool import Spool
@@ -56,6 +57,8 @@ class Delivery:
         self._backlog = Backlog(self.ledger, self._spool)
         self._settings: Settings | None = None
         self._has_failure = False
+        self._measured_at: Instant | None = None
+        self._is_exporting = False
         self._last_lines: tuple[str, ...] = ()
         self.lent = NOTHING
         self.can_export = True
@@ -85,6 +88,8 @@ class Delivery:
         """The configuration has been read."""
         self._settings = settings
         self._spool.settings = settings.spool
+        if settings.sample.sampler is not None:
+            self._backlog.sample(partial(leaves, settings.sample))
         if settings.exporter is None:
             self.can_export = False
             self.no_export_reason = "no_exporter" if settings.enabled else "disabled"
@@ -94,16 +99,21 @@ class Delivery:
         self.can_export, self.no_export_reason = False, ""
 
     def accept(self, records: Sequence[Record], now: Instant) -> None:
-        """Finished records enter."""
+        """Finished records enter. Metrics count those that are sampled out, too."""
         for record in records:
-            self._backlog.accept(record, now)
-            self._pipeline.measure(record)
-            if isinstance(record, Invocation) and record.failure is not None:
+            stays = self._backlog.accept(record, now)
+            if self._pipeline.measure(record) and self._measured_at is None:
+                self._measured_at = now
+            if stays and isinstance(record, Invocation) and record.failure is not None:
                 self._has_failure = True
 
     def waiting(self, now: Instant) -> Waiting:
         """What there is to export, for the schedule."""
         count, size = len(self._backlog), self._backlog.waiting_bytes
+        oldest_age_s = self._backlog.oldest_age_s(now)
+        measured_at = self._measured_at if self._sends_metrics else None
+        if measured_at is not None:
+            oldest_age_s = max(oldest_age_s, now.since(measured_at))
         farewell_s = count * SPOOL_S_PER_RECORD + size * SPOOL_S_PER_BYTE
         if self._prints:
             spooled = self._spool.amount
@@ -112,8 +122,9 @@ class Delivery:
         return Waiting(
             count,
             size,
-            self._backlog.oldest_age_s(now),
+            oldest_age_s,
             self._has_failure,
+            has_measures=measured_at is not None,
             has_spooled=not self._spool.is_empty,
             farewell_s=farewell_s,
         )
@@ -127,7 +138,7 @@ class Delivery:
     @property
     def is_exporting(self) -> bool:
         """Whether an export is on its way."""
-        return self._backlog.is_lent
+        return self._is_exporting
 
     def begin_export(
         self, max_count: int, flush: FlushSettings, now_s: float, until_s: float
@@ -136,10 +147,13 @@ class Delivery:
         batch = self._backlog.lend(max_count, flush.max_bytes)
         self.lent = self._backlog.lent_in_memory
         self._has_failure = False
+        self._measured_at = None
+        self._is_exporting = True
         self._worker.submit(partial(self._pipeline.export, batch, now_s, until_s))
 
     def on_exported(self, exported: Exported) -> Settled:
         """An export has come back. The same trouble twice in a row is told once."""
+        self._is_exporting = False
         settled = settle(exported, self._backlog)
         self.lent = NOTHING
         if settled.lines and settled.lines != self._last_lines:
@@ -183,6 +197,10 @@ class Delivery:
         if time.monotonic() < until_s and self._backlog.keep(left):
             return
         self.ledger.drop(sum((entry.amount for entry in left), NOTHING), WAITING, reason)
+
+    @property
+    def _sends_metrics(self) -> bool:
+        return self._settings is not None and self._settings.signals.metrics
 
     @property
     def _prints(self) -> bool:

@@ -12,6 +12,8 @@ SPOOLED = "spooled"
 EXPORTED = "exported"
 PRINTED = "printed"
 """Where something may be; what was dropped has a reason instead."""
+SAMPLED = "sampled"
+"""The reason of what the user's sampler has left out: the only one that is no loss."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +114,18 @@ class Ledger:
             self.noted[reason] = self.noted.get(reason, 0) + count
 
     def told(self) -> dict[str, int]:
-        """The law's figures for invocations, for their spans; {} while all is well."""
+        """The law's figures for invocations, for their spans; {} while all is well.
+
+        What was sampled out is neither lost nor held up: it is in none of them.
+        """
         account = self.invocations
-        dropped = sum(account.dropped.values())
+        sampled = account.dropped.get(SAMPLED, 0)
+        dropped = sum(account.dropped.values()) - sampled
         if not (dropped or self.uncertain or account.recovered or account.spooled):
             return {}
         places = ("accepted", "recovered", EXPORTED, PRINTED, SPOOLED, WAITING)
         figures = {name: getattr(account, name) for name in places}
+        figures["accepted"] -= sampled
         return {**figures, "dropped": dropped, "uncertain": self.uncertain}
 
     @property

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import deque
 
 from exporter.record import (
+    AttributeValue,
     Environment,
     Event,
     Failure,
@@ -402,6 +403,9 @@ class Lifecycle:
             first = False
         elif isinstance(message, messages.Start):
             first = attempt.adopt(message)
+            if first:
+                attributes = self._attributes_in(message.attributes_json)
+                self._count("attributes_over_limit", attempt.note_trigger(attributes))
         elif isinstance(message, messages.Result):
             most = self.max_body_bytes if self._has_room(size_bytes) else 0
             result = details.payload(message.body, most)
@@ -430,10 +434,13 @@ class Lifecycle:
                 attempt.partials.append(Partial(message.time_unix_ns, body))
             return
         assert isinstance(message, messages.Span | messages.Event)  # noqa: S101 - for the types
-        attributes = details.attributes_of(message.attributes_json)
-        if attributes is None:
-            self._count("malformed_attributes")
-            attributes = {}
+        attributes = self._attributes_in(message.attributes_json)
+        if isinstance(message, messages.Event) and message.name == messages.OUTCOME:
+            if self._has_room(size_bytes) and attempt.has_room(size_bytes):
+                self._count("attributes_over_limit", attempt.note_outcome(attributes, size_bytes))
+            else:
+                self._count("detail_over_limit")
+            return
         over = len(attributes) - details.MAX_ATTRIBUTES
         if over > 0:
             self._count("attributes_over_limit", over)
@@ -446,12 +453,23 @@ class Lifecycle:
                 Event(message.time_unix_ns, message.name, attributes, message.span_id)
             )
 
+    def _attributes_in(self, text: str) -> dict[str, AttributeValue]:
+        attributes = details.attributes_of(text)
+        if attributes is None:
+            self._count("malformed_attributes")
+            return {}
+        return attributes
+
     def _pass_on(self, message: messages.Otlp, size_bytes: int) -> None:
         """Its spans say themselves whose they are, so any record may take them along: the one of
-        the invocation in which they were exported, else the newest, else the next."""
-        attempt = next((one for one in reversed(self._open) if one.is_for(message)), None)
-        if attempt is None and self._open:
-            attempt = self._open[-1]
+        the invocation in which they were exported, else the newest, else the next.
+
+        Where the INVOKE of theirs is on its way they wait for it: the newest may be sampled out.
+        """
+        attempt = None
+        if self._open and not self._is_announced(message):
+            named = (one for one in reversed(self._open) if one.is_for(message))
+            attempt = next(named, self._open[-1])
         if attempt is None:
             self._keep_early(message, size_bytes)
         elif self._takes(attempt, attempt.passed, size_bytes):
@@ -526,11 +544,7 @@ class Lifecycle:
         children = self._init.take_children(self._draw)
         if not children:
             return []
-        return [
-            Supplement(
-                first.trace_id, first.span_id, first.environment, now_unix_ns, children=children
-            )
-        ]
+        return [first.init(children, now_unix_ns)]
 
     def _failed_init(self, reason: str, now_unix_ns: int) -> list[Record]:
         """SHUTDOWN without an INVOKE: was there an invocation whose init failed?

@@ -43,6 +43,7 @@ from extension.transitions import State
 from extension.worker import Worker
 from fifo import propagation
 from fifo.mailbox import Policy
+from fifo.sampling import text_of
 
 SHUTDOWN_WINDOW_S = 2.0
 """Lambda's own; a deadline farther away than that is not believed."""
@@ -280,6 +281,7 @@ class Loop:
             max_body_bytes=capture.max_body_bytes,
             propagators=",".join(settings.propagator.composite) or propagation.NONE,
             event_path=settings.propagator.event_path,
+            sampler=text_of(settings.sample.sampler),
         )
 
     def _on_exported(self, exported: Exported) -> None:
@@ -356,6 +358,7 @@ class Loop:
         max_body_bytes: int | None = None,
         propagators: str | None = None,
         event_path: str | None = None,
+        sampler: str | None = None,
     ) -> None:
         policy = self._policy
         self._policy = Policy(
@@ -367,6 +370,7 @@ class Loop:
             max_body_bytes=policy.max_body_bytes if max_body_bytes is None else max_body_bytes,
             propagators=policy.propagators if propagators is None else propagators,
             event_path=policy.event_path if event_path is None else event_path,
+            sampler=policy.sampler if sampler is None else sampler,
         )
         self._channel.publish(self._policy)
 

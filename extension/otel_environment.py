@@ -12,6 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from exporter.settings import OTLP_GRPC, OTLP_HTTP, ExporterSettings
 from exporter.values import dataclass, field, replace
+from extension import sampling
 from extension.destination import TRACES_PATH
 from extension.log import LEVELS
 from extension.pairs import PairsError, merged_headers, parse_pairs
@@ -19,12 +20,24 @@ from extension.problems import Origin, Problem, is_encodable, shown
 from extension.schema import DEFAULT_GRPC_ENDPOINT, DEFAULT_HTTP_ENDPOINT
 from extension.settings import Settings
 from fifo import propagation
+from fifo.sampling import Bounds
 
 METRICS_ENDPOINT = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"
 MAX_TIMEOUT_MS = 60_000
 
 _PROTOCOLS = {"grpc": OTLP_GRPC, "http/protobuf": OTLP_HTTP}
 _PREFIX = "OTEL_EXPORTER_OTLP_"
+_SAMPLER, _SAMPLER_ARG = "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"
+_PARENT_BASED = "parentbased_"
+_SAMPLERS = {
+    parent + name: make
+    for parent in ("", _PARENT_BASED)
+    for name, make in (
+        ("always_on", lambda ratio: sampling.ALWAYS_ON),
+        ("always_off", lambda ratio: sampling.ALWAYS_OFF),
+        ("traceidratio", sampling.trace_id_ratio_based),
+    )
+}
 
 
 @dataclass(slots=True)
@@ -93,6 +106,10 @@ def apply(
     if named is not None:
         # What is not known here is another's, and left out, as the specification says.
         propagator = replace(propagator, composite=propagation.names_in(named)[0])
+    sample = settings.sample
+    name = variables.get(_SAMPLER, "sample.sampler")
+    if name is not None:
+        sample = replace(sample, sampler=_sampler(name, variables) or sample.sampler)
     disabled = (variables.get("OTEL_SDK_DISABLED", "enabled") or "").lower() == "true"
     changed = replace(
         settings,
@@ -100,10 +117,33 @@ def apply(
         service_name=service_name,
         resource_attributes=attributes,
         propagator=propagator,
+        sample=sample,
         enabled=settings.enabled and not disabled,
         log_level=level,
     )
     return changed, variables.problems
+
+
+def _sampler(given: str, variables: _Variables) -> Bounds | None:
+    """The sampler of that name; the argument counts for a ratio alone, and is 1 where not set."""
+    name = given.strip().lower()
+    if name not in _SAMPLERS:
+        text = f"is {shown(given)!r}, must be one of {', '.join(_SAMPLERS)}"
+        variables.wrong(_SAMPLER, "sample.sampler", text)
+        return None
+    ratio = 1.0
+    argument = variables.environ.get(_SAMPLER_ARG)
+    if argument and name.endswith("traceidratio"):
+        try:
+            ratio = float(argument)
+        except ValueError:
+            ratio = -1.0
+        if not 0.0 <= ratio <= 1.0:
+            text = f"is {shown(argument)!r}, must be a number from 0 to 1"
+            variables.wrong(_SAMPLER_ARG, "sample.sampler", text)
+            return None
+    sampler = _SAMPLERS[name](ratio)
+    return sampling.parent_based(sampler) if name.startswith(_PARENT_BASED) else sampler
 
 
 def _exporter(exporter: ExporterSettings, variables: _Variables) -> ExporterSettings:

@@ -50,8 +50,12 @@ def settle(exported: Exported, backlog: Backlog) -> Settled:
             kept = backlog.lent_amount.invocations
             lines.append(f"{outcome.detail}; invocations kept for the next try: {kept}")
     backlog.returned(uncertain=uncertain)
-    if exported.metrics_problem:
-        lines.append(exported.metrics_problem)
+    problem = exported.metrics_problem
+    if problem:
+        lines.append(problem)
+    if problem is not None and not exported.sent:
+        # Metrics alone: every invocation was sampled out.
+        answered, failed = not problem, bool(problem)
     return Settled(answered, failed, late, retry_after_s, tuple(lines))
 
 

@@ -46,11 +46,11 @@ class Prepared:
 class Exported:
     """An export has come back. What `sent` does not tell of was not begun.
 
-    `metrics_problem` is a line for the log.
+    `metrics_problem` is a line for the log, "" where metrics have left, None where none were tried.
     """
 
     sent: tuple[Sent, ...] = ()
-    metrics_problem: str = ""
+    metrics_problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +131,11 @@ class Pipeline:
         sent = tuple(batches.send(batch, until_s, lambda: asked_s <= self._aborted_before_s))
         return Exported(sent, self._export_metrics(sent, until_s))
 
-    def measure(self, record: Record) -> None:
-        """Count `record` in the metrics, if they are wanted; from the loop's thread."""
+    def measure(self, record: Record) -> bool:
+        """Count `record` in the metrics, if they are wanted; from the loop's thread.
+
+        Whether it has anything that is counted.
+        """
         settings = self._settings
         if settings is None or settings.signals.metrics:
             measure = measure_of(record)
@@ -140,6 +143,8 @@ class Pipeline:
                 if len(self._measures) == self._measures.maxlen:
                     self._lost_measures += 1
                 self._measures.append(measure)
+                return True
+        return False
 
     @property
     def unsent_measures(self) -> int:
@@ -150,10 +155,10 @@ class Pipeline:
         unsent = self._metrics.unsent_count if self._metrics is not None else 0
         return len(self._measures) + self._lost_measures + unsent
 
-    def _export_metrics(self, sent: Sequence[Sent], until_s: float) -> str:
+    def _export_metrics(self, sent: Sequence[Sent], until_s: float) -> str | None:
         metrics = self._metrics
         if metrics is None or not all(one.goes_on for one in sent):
-            return ""
+            return None
         taken = [self._measures.popleft() for _ in range(len(self._measures))]
         return metrics.export(taken, until_s)
 

@@ -58,19 +58,23 @@ again, so the first try gets that part of the time."""
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What the backlog holds; `farewell_s` is what keeping it elsewhere would take."""
+    """What the backlog holds, and whether measures wait for metrics.
+
+    `farewell_s` is what keeping it elsewhere would take.
+    """
 
     count: int
     size_bytes: int
     oldest_age_s: float
     has_failure: bool = False
+    has_measures: bool = False
     has_spooled: bool = False
     farewell_s: float = 0.0
 
     @property
     def any(self) -> bool:
         """Whether there is anything to export."""
-        return bool(self.count) or self.has_spooled
+        return bool(self.count) or self.has_measures or self.has_spooled
 
 
 @dataclass(frozen=True, slots=True)

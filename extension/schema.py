@@ -16,6 +16,7 @@ from exporter.settings import (
     TlsSettings,
 )
 from exporter.values import dataclass, field
+from extension import sampling
 from extension.log import LEVELS
 from extension.pairs import PairsError, parse_pairs
 from extension.problems import Origin, Place, Problem, shown
@@ -31,12 +32,14 @@ from extension.settings import (
     CaptureSettings,
     FlushSettings,
     PropagatorSettings,
+    SampleSettings,
     Settings,
     SignalSettings,
     SpoolSettings,
 )
 from extension.yaml_source import Node
 from fifo import mailbox, propagation
+from fifo.sampling import Bounds
 
 DEFAULT_HTTP_ENDPOINT = "http://localhost:4318/v1/traces"
 DEFAULT_GRPC_ENDPOINT = "http://localhost:4317"
@@ -330,6 +333,12 @@ def settings_of(top: Section, reading: Reading) -> Settings:
         defaults=redact.boolean("defaults", True),
     )
     redact.finish()
+    sample = top.section("sample")
+    sample_settings = SampleSettings(
+        sampler=_sampler(sample, "sampler", reading),
+        on_error=sample.boolean("on_error", True),
+    )
+    sample.finish()
     signals = top.section("signals")
     signal_settings = SignalSettings(
         platform_spans=signals.boolean("platform_spans", True),
@@ -360,6 +369,7 @@ def settings_of(top: Section, reading: Reading) -> Settings:
         propagator=propagator_settings,
         capture=capture_settings,
         redact=redact_settings,
+        sample=sample_settings,
         signals=signal_settings,
         limits=limit_settings,
         spool=spool_settings,
@@ -389,6 +399,45 @@ def _pattern_problem(text: str) -> str | None:
     except PatternError as error:
         return str(error)
     return None
+
+
+_SAMPLERS = ("always_on", "always_off", "trace_id_ratio_based", "parent_based")
+
+
+def _sampler(section: Section, key: str, reading: Reading) -> Bounds | None:
+    """A sampler as OpenTelemetry's declarative configuration writes it; None: not given."""
+    node = section.node(key)
+    one = section.section(key)
+    if node is None or not isinstance(node.value, dict):
+        return None
+    names = ", ".join(_SAMPLERS)
+    parts = {name: one.section(name) for name in _SAMPLERS}
+    given = [name for name in _SAMPLERS if one.has(name)]
+    one.finish()
+    if len(given) > 1:
+        one.wrong_key(given[1], f"{given[0]} and {given[1]} exclude each other; keep one")
+    if not node.value:
+        reading.wrong(node, section.path(key), f"must have one of {names}")
+    if not given:
+        return None
+    part = parts[given[0]]
+    bounds = _bounds(given[0], part, reading)
+    part.finish()
+    return bounds
+
+
+def _bounds(name: str, part: Section, reading: Reading) -> Bounds:
+    if name == "always_on":
+        return sampling.ALWAYS_ON
+    if name == "always_off":
+        return sampling.ALWAYS_OFF
+    if name == "trace_id_ratio_based":
+        return sampling.trace_id_ratio_based(part.number("ratio", 1.0, 0.0, 1.0))
+    return sampling.parent_based(
+        _sampler(part, "root", reading) or sampling.ALWAYS_ON,
+        _sampler(part, "remote_parent_sampled", reading) or sampling.ALWAYS_ON,
+        _sampler(part, "remote_parent_not_sampled", reading) or sampling.ALWAYS_OFF,
+    )
 
 
 def _exporter(section: Section, reading: Reading) -> ExporterSettings:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from exporter.settings import ExporterSettings, RedactSettings, RequestLimits
 from exporter.values import dataclass, field
 from fifo.propagation import DEFAULT
+from fifo.sampling import Bounds
 
 FLUSH_AUTO = "auto"
 FLUSH_END = "end"
@@ -56,6 +57,17 @@ class PropagatorSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SampleSettings:
+    """Which invocations leave; `sampler` None: all, and the caller's flag is passed on.
+
+    `on_error`: one that has failed leaves, whatever the sampler says.
+    """
+
+    sampler: Bounds | None = None
+    on_error: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class SignalSettings:
     """What is sent beside the invocations and their own spans."""
 
@@ -91,6 +103,7 @@ class Settings:
     propagator: PropagatorSettings = field(default_factory=PropagatorSettings)
     capture: CaptureSettings = field(default_factory=CaptureSettings)
     redact: RedactSettings = field(default_factory=RedactSettings)
+    sample: SampleSettings = field(default_factory=SampleSettings)
     signals: SignalSettings = field(default_factory=SignalSettings)
     limits: RequestLimits = field(default_factory=RequestLimits)
     spool: SpoolSettings = field(default_factory=SpoolSettings)

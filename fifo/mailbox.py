@@ -12,8 +12,9 @@ requests. The CRC-32 covers the 12 bytes before it. Behind it come texts, tagged
     16            18                 22
     | length u16  | CRC-32 of texts  | tag u8 | length u16 | UTF-8 | … 0 …
 
-Tag 1: the propagators, with commas between. Tag 2: where in the event a carrier is. Whoever
-reads the record has taken it; the extension then puts the newest back.
+Tag 1: the propagators, with commas between. Tag 2: where in the event a carrier is. Tag 3: the
+sampler, as `fifo.sampling` writes it. Whoever reads the record has taken it; the extension then
+puts the newest back.
 """
 
 import struct
@@ -34,6 +35,7 @@ _TEXTS = struct.Struct(">HI")
 _TEXTS_AT = _RECORD.size + _CRC.size
 _TAG_PROPAGATORS = 1
 _TAG_EVENT_PATH = 2
+_TAG_SAMPLER = 3
 MAX_TEXT_BYTES = 256
 """Of each text."""
 
@@ -43,7 +45,7 @@ class Policy:
 
     Until one is known responses are captured and requests are not. `propagators` are names as in
     ``OTEL_PROPAGATORS``, "" for the default; `event_path` is where the event holds a carrier of
-    the user's own.
+    the user's own. `sampler` says what others are told, "" for the caller's own word.
     """
 
     __slots__ = (
@@ -55,6 +57,7 @@ class Policy:
         "propagators",
         "request",
         "response",
+        "sampler",
     )
 
     def __init__(
@@ -68,6 +71,7 @@ class Policy:
         max_body_bytes: int = 65_536,
         propagators: str = "",
         event_path: str = "",
+        sampler: str = "",
     ) -> None:
         self.generation = generation
         self.enabled = enabled
@@ -77,6 +81,7 @@ class Policy:
         self.max_body_bytes = max_body_bytes
         self.propagators = propagators
         self.event_path = event_path
+        self.sampler = sampler
 
     def _values(self) -> tuple[object, ...]:
         return tuple(getattr(self, name) for name in self.__slots__)
@@ -105,6 +110,7 @@ def encode_policy(policy: Policy) -> bytes:
     head = _RECORD.pack(MAGIC, VERSION, flags, policy.generation, policy.max_body_bytes)
     texts = encode_field(_TAG_PROPAGATORS, policy.propagators, MAX_TEXT_BYTES)
     texts += encode_field(_TAG_EVENT_PATH, policy.event_path, MAX_TEXT_BYTES)
+    texts += encode_field(_TAG_SAMPLER, policy.sampler, MAX_TEXT_BYTES)
     if texts:
         texts = _TEXTS.pack(len(texts), zlib.crc32(texts)) + texts
     return (head + _CRC.pack(zlib.crc32(head)) + texts).ljust(RECORD_BYTES, b"\0")
@@ -128,6 +134,7 @@ def decode_policy(record: bytes) -> Policy | None:
         max_body_bytes=max_body_bytes,
         propagators=texts.get(_TAG_PROPAGATORS, ""),
         event_path=texts.get(_TAG_EVENT_PATH, ""),
+        sampler=texts.get(_TAG_SAMPLER, ""),
     )
 
 

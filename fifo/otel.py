@@ -25,8 +25,6 @@ MAX_SPANS = 512
 MAX_BYTES = 1024 * 1024
 """Of a message of several spans: well below what one request to a collector may have."""
 
-_SAMPLED = TraceFlags(TraceFlags.SAMPLED)
-
 
 class FifoSpanExporter(SpanExporter):
     """Hands finished spans to the spanpipe extension, which sends them as they are.
@@ -112,6 +110,6 @@ def _context_of(invocation: Invocation, context: Context | None) -> Context:
         int.from_bytes(invocation.trace_id, "big"),
         int.from_bytes(invocation.span_id, "big"),
         is_remote=False,
-        trace_flags=_SAMPLED,
+        trace_flags=TraceFlags(invocation.sdk_flags),
     )
     return set_span_in_context(NonRecordingSpan(span_context), context)

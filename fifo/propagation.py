@@ -219,6 +219,12 @@ def valid_tracestate(text: str) -> str:
     return ",".join([f"{key}={value}" for key, value in members.items()])
 
 
+def tracestate_cut(names: "Sequence[str]", carrier: "Mapping[str, str]") -> int:
+    """Characters of a tracestate that is over the bound, and so is left out whole; else 0."""
+    count = len(carrier.get("tracestate", ""))
+    return count if count > MAX_TRACESTATE and TRACECONTEXT in names else 0
+
+
 def _is_member(key: str, value: str) -> bool:
     if not (0 < len(value) <= 256 and value.isascii() and value.isprintable()):
         return False

@@ -41,6 +41,7 @@ class Invocation:
         "prefix",
         "propagators",
         "request_id",
+        "sdk_flags",
         "span_id",
         "spent_s",
         "trace_id",
@@ -57,6 +58,8 @@ class Invocation:
         self.prefix = prefix or encoding.encode_prefix(request_id, span_id)
         self.spent_s = 0.0
         self.flags = propagation.SAMPLED
+        # What an SDK in the function is told: without a sampler it records whatever comes.
+        self.sdk_flags = propagation.SAMPLED
         self.tracestate = ""
         self.baggage = ""
         self.propagators: tuple[str, ...] = ()
@@ -185,6 +188,9 @@ class Writer:
             if parent is not None:
                 invocation.flags = parent.flags & 0x03
                 invocation.tracestate = parent.tracestate
+            if self.policy.sampler:
+                invocation.flags = self._told_flags(trace_id, parent)
+                invocation.sdk_flags = invocation.flags
             # In the order of their tags.
             key = (
                 invoked_function_arn,
@@ -415,6 +421,12 @@ class Writer:
             return None
         return propagation.extract(names, found.carrier)
 
+    def _told_flags(self, trace_id: bytes, parent: "propagation.Context | None") -> int:
+        from fifo import sampling  # only where there is a sampler
+
+        caller_flags = None if parent is None else parent.flags
+        return sampling.told_flags(self.policy.sampler, trace_id, caller_flags)
+
     @staticmethod
     def _context_fields(
         names: "tuple[str, ...]", found: triggers.Found, parent: "propagation.Context | None"
@@ -425,9 +437,12 @@ class Writer:
             text = propagation.traceparent(parent.trace_id, parent.span_id, parent.flags)
             fields = encoding.encode_field(messages.TAG_PARENT, text)
             fields += encoding.encode_field(messages.TAG_TRACESTATE, parent.tracestate)
-        if found.trigger == triggers.OTHER:
+        cut = propagation.tracestate_cut(names, found.carrier) if parent is not None else 0
+        if found.trigger == triggers.OTHER and not cut:
             return fields
         attributes: dict[str, object] = {"faas.trigger": found.trigger, **found.attributes}
+        if cut:
+            attributes["spanpipe.tracestate.cut"] = cut
         if found.cut_count:
             attributes["spanpipe.links.cut"] = found.cut_count
         if found.carriers:

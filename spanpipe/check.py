@@ -11,6 +11,7 @@ from typing import Any
 from exporter.delivery import open_sender
 from exporter.outcome import Verdict, shown_endpoint
 from exporter.settings import ExporterSettings
+from extension import sampling
 from extension.config import LoadedConfig
 from extension.problems import shown
 from extension.settings import Settings
@@ -88,6 +89,8 @@ def _rows(config: LoadedConfig) -> list[tuple[str, str, str]]:
     # A pattern may be the secret itself, from a variable.
     values["redact.patterns"] = f"{len(settings.redact.patterns)} (not shown)"
     values["redact.defaults"] = settings.redact.defaults
+    values["sample.sampler"] = sampling.shown(settings.sample.sampler)
+    values["sample.on_error"] = settings.sample.on_error
     values["signals.platform_spans"] = settings.signals.platform_spans
     values["signals.metrics"] = settings.signals.metrics
     values["limits.max_request_bytes"] = settings.limits.max_bytes

@@ -213,8 +213,9 @@ class _Session:
 
     def _await_spans(self) -> None:
         """What the receiver has taken but not handed over yet."""
+        self._tally.sampled_count = sum(map(_sampled, self._ledger_lines))
         self._drain()
-        while self._tally.lost:
+        while self._tally.lost_count:
             try:
                 self._show(self._requests.get(timeout=LAST_SPANS_S))
             except queue.Empty:
@@ -243,8 +244,8 @@ class _Session:
             out(f"{invoked} invoked; what was received is the collector's to say")
             for line in self._ledger_lines:
                 out(f"the extension says: {line}")
-            exported = sum(map(_exported, self._ledger_lines))
-            return OK_STATUS if exported == invoked else LOST_STATUS
+            settled = sum(_exported(line) + _sampled(line) for line in self._ledger_lines)
+            return OK_STATUS if settled == invoked else LOST_STATUS
         if self._uncaptured:
             out(
                 "hint: some invocations told no result; decorate the handler:"
@@ -256,6 +257,12 @@ class _Session:
 
 def _exported(ledger_line: str) -> int:
     found = re.search(r" = exported (\d+) ", ledger_line)
+    return int(found.group(1)) if found else 0
+
+
+def _sampled(ledger_line: str) -> int:
+    """Of invocations; the account of bytes comes behind."""
+    found = re.search(r"[( ]sampled (\d+)[,)]", ledger_line.partition("; ")[0])
     return int(found.group(1)) if found else 0
 
 

@@ -19,7 +19,8 @@ class Tally:
     """Tell it of every invocation and of every invocation span; ask it what is missing.
 
     An invocation is one delivery: a retry brings the same request ID again. Of several under
-    one request ID a span is of the newest that had begun when it starts.
+    one request ID a span is of the newest that had begun when it starts. Which were sampled out
+    nobody tells but how many: so many may be without a span, and none is lost then.
     """
 
     def __init__(self) -> None:
@@ -27,6 +28,8 @@ class Tally:
         """Spans that came again, span ID and all: backends know those."""
         self.stray_count = 0
         """Spans of a request that nobody sent."""
+        self.sampled_count = 0
+        """Invocations that the extension says were sampled out."""
         self._attempts: dict[str, list[_Attempt]] = {}
         self._span_ids: set[str] = set()
         self._nameless_unix_s: list[float] = []
@@ -61,7 +64,12 @@ class Tally:
         return len(self._everyone())
 
     @property
-    def lost(self) -> list[int]:
+    def lost_count(self) -> int:
+        """Invocations without a span that were not sampled out."""
+        return max(0, len(self.missing) - self.sampled_count)
+
+    @property
+    def missing(self) -> list[int]:
         """Ordinals without a span."""
         without = [one for one in self._everyone() if not one.span_count]
         for start_unix_s in sorted(self._nameless_unix_s):
@@ -78,13 +86,17 @@ class Tally:
     @property
     def is_even(self) -> bool:
         """Whether every invocation has exactly one span."""
-        return not (self.lost or self.doubled or self.stray_count)
+        return not (self.lost_count or self.doubled or self.stray_count)
 
     def __str__(self) -> str:
-        invoked, lost, doubled = self.invoked_count, self.lost, self.doubled
+        invoked, missing, doubled = self.invoked_count, self.missing, self.doubled
+        sampled, lost = self.sampled_count, self.lost_count
+        among = "among " if sampled else ""
         return (
-            f"{invoked} invoked, {invoked - len(lost)} received, {len(lost)} lost"
-            + (f" ({numbered(lost)})" if lost else "")
+            f"{invoked} invoked, {invoked - len(missing)} received"
+            + (f", {sampled} sampled out" if sampled else "")
+            + f", {lost} lost"
+            + (f" ({among}{numbered(missing)})" if lost else "")
             + (f", {len(doubled)} with a second span ({numbered(doubled)})" if doubled else "")
             + (f", {self.stray_count} of no invocation" if self.stray_count else "")
             + (f", {self.resent_count} sent twice" if self.resent_count else "")

@@ -30,7 +30,7 @@ from extension.backlog import (
     Stored,
 )
 from extension.instant import Instant
-from extension.ledger import Account, Amount, Ledger
+from extension.ledger import SAMPLED, Account, Amount, Ledger
 
 NOW = Instant(0.0, 0.0)
 ONE = Invocation(
@@ -214,13 +214,38 @@ def test_a_file_that_arrived_in_part_waits_in_memory_for_the_rest() -> None:
     assert backlog.ledger.uncertain == 1
 
 
-@given(
-    st.lists(
-        st.sampled_from(["one", "big", "late", "lend", "delivered", "part", "returned", "no"]),
-        max_size=120,
-    ),
-    st.integers(0, 3),
-)
+def test_what_is_sampled_out_goes_at_once() -> None:
+    """Before the configuration is known it waits; its bytes go under the same reason."""
+    backlog = filled([*numbered(3), replace(CUT, ordinal=3), LATE])
+    backlog.sample(lambda record: isinstance(record, Invocation) and record.ordinal % 2 == 0)
+    late = [backlog.accept(replace(CUT, ordinal=ordinal), NOW) for ordinal in (4, 5)]
+    assert late == [True, False]
+    assert ordinals(backlog.lend(9, ALL)) == [0, 2, 4]
+    assert backlog.ledger == Ledger(
+        Account(accepted=6, waiting=3, dropped={SAMPLED: 3}),
+        Account(accepted=24, waiting=5, dropped={"payload_cut": 9, SAMPLED: 10}),
+    )
+
+
+def test_what_was_spooled_undecided_is_sampled_when_it_comes_back() -> None:
+    """Part of a file, then a whole one: what is left is delivered, and no file stays."""
+    shelf = Shelf(9)
+    backlog = Backlog(Ledger(), shelf)
+    for part in (numbered(3), [replace(ONE, ordinal=7)]):
+        backlog.ledger.recover(Amount(len(part)))
+        shelf.put(part, Amount(len(part)), 1)
+    backlog.sample(lambda record: isinstance(record, Invocation) and record.ordinal == 1)
+    assert ordinals(backlog.lend(9, ALL)) == [1]
+    backlog.delivered(1)
+    assert ordinals(backlog.lend(9, ALL)) == []
+    assert not shelf.stored
+    assert backlog.ledger == Ledger(Account(recovered=4, exported=1, dropped={SAMPLED: 3}))
+
+
+STEPS = ["one", "big", "late", "lend", "delivered", "part", "returned", "no", "sample"]
+
+
+@given(st.lists(st.sampled_from(STEPS), max_size=120), st.integers(0, 3))
 def test_the_law_holds_after_any_story(steps: list[str], room: int) -> None:
     """With a full spool or an empty one, after every single step, and memory stays bounded."""
     heavy = replace(ONE, result=Payload(bytes(3_000_000), 3_000_000, False, "json"))
@@ -240,6 +265,8 @@ def test_the_law_holds_after_any_story(steps: list[str], room: int) -> None:
             backlog.returned()
         elif step == "no":
             backlog.dropped(lent, "refused", most=1)
+        elif step == "sample" and not lent:
+            backlog.sample(lambda record: weight_bytes(record) < 1_000_000)
         assert backlog.ledger.balanced, (steps, backlog.ledger)
         assert backlog.waiting_bytes <= MAX_WAITING_BYTES
     while backlog.lend(9, ALL):

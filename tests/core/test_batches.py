@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 
+from exporter.encoder import encoded
 from exporter.otlp_json import from_value
 from exporter.otlp_lines import MIN_LINE_BYTES, lines_of
 from exporter.outcome import Outcome, Verdict
@@ -46,7 +46,7 @@ def test_many_lines_are_one_request_again() -> None:
     lines = [from_value(json.loads(line.data)) for line in lines_of(spans, MIN_LINE_BYTES)]
     assert len(lines) > 3
     (batch,) = batched(Batches(4 * 1024 * 1024), *lines)
-    assert batch.request == encode_spans(spans)
+    assert batch.request == encoded(spans)
     assert (batch.span_count, batch.invocation_count, batch.place) == (300, 300, "line 1 of log")
 
 
@@ -57,7 +57,7 @@ def test_no_request_is_over_its_limit(sizes: list[int], limit: int) -> None:
         made(span_id=index, resource=RESOURCES[index % 3], attributes={"text": "x" * size})
         for index, size in enumerate(sizes, 1)
     ]
-    batches = batched(Batches(limit), encode_spans(spans))
+    batches = batched(Batches(limit), encoded(spans))
     assert all(one.request.ByteSize() <= limit or one.span_count == 1 for one in batches)
     assert all(one.request.ByteSize() <= one.max_bytes for one in batches)
     found = [
@@ -72,7 +72,7 @@ def test_no_request_is_over_its_limit(sizes: list[int], limit: int) -> None:
 
 def test_a_span_that_comes_again_is_left_out_within_a_bound() -> None:
     """Once for each ID; after as many others as are remembered it would be sent again."""
-    request = encode_spans(spans_of(4))
+    request = encoded(spans_of(4))
     batches = Batches(1 << 20, max_seen=8)
     (batch,) = batched(batches, copy(request), copy(request))
     assert (batch.span_count, batches.again_count) == (4, 4)

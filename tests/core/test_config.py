@@ -25,6 +25,7 @@ from extension.config import LoadedConfig, default_path, find, load
 from extension.settings import (
     CaptureSettings,
     FlushSettings,
+    SampleSettings,
     Settings,
     SignalSettings,
     SpoolSettings,
@@ -87,6 +88,9 @@ resource:
 flush: {mode: end, hold_ms: 1, max_age_ms: 2, max_spans: 3, max_bytes: 4096}
 capture: {response: false, request: on_error, format: attributes, max_body_bytes: 9}
 redact: {keys: [iban, "*tax*", 7], patterns: ['\\d{16}', "${VALUE}"], defaults: false}
+sample:
+  sampler: {parent_based: {root: {trace_id_ratio_based: {ratio: 0.25}}}}
+  on_error: false
 signals: {platform_spans: false, metrics: true}
 limits: {max_request_bytes: 100000, max_request_spans: 5}
 spool: {max_bytes: 0, max_age_s: 6}
@@ -116,6 +120,7 @@ log_level: debug
             flush=FlushSettings("end", 1, 2, 3, 4096),
             capture=CaptureSettings("off", "on_error", "attributes", 9),
             redact=RedactSettings(("iban", "*tax*", "7"), (r"\d{16}", "t$1"), False),
+            sample=SampleSettings((1 << 62, 1 << 64, 0), False),
             signals=SignalSettings(False, True),
             limits=RequestLimits(100_000, 5),
             spool=SpoolSettings(0, 6),
@@ -133,11 +138,31 @@ log_level: debug
         (
             "zzz: 1",
             "f:1:1: zzz: unknown key; known: exporter, resource, flush, propagator, capture, "
-            "redact, signals, limits, spool, fallback, log_level",
+            "redact, sample, signals, limits, spool, fallback, log_level",
         ),
         ("flush: [1]", "f:1:8: flush: must be a mapping, not a list"),
         ("- 1", "f:1:1: the file: must be a mapping, not a list"),
         ("flush: {mode: later}", "f:1:15: flush.mode: is 'later', must be one of auto, end, next"),
+        ("sample: {sampler: always_on}", "f:1:19: sample.sampler: must be a mapping, not a text"),
+        (
+            "sample: {sampler: {}}",
+            "f:1:19: sample.sampler: must have one of always_on, always_off, trace_id_ratio_based, "
+            "parent_based",
+        ),
+        (
+            "sample: {sampler: {always_on: , parent_based: }}",
+            "f:1:46: sample.sampler.parent_based: always_on and parent_based exclude each other; "
+            "keep one",
+        ),
+        (
+            "sample: {sampler: {trace_id_ratio_based: {ratio: 2}}}",
+            "f:1:50: sample.sampler.trace_id_ratio_based.ratio: is 2, must be from 0 to 1",
+        ),
+        (
+            "sample: {sampler: {parent_based: {root: {jaeger: }}}}",
+            "f:1:42: sample.sampler.parent_based.root.jaeger: unknown key; known: always_on, "
+            "always_off, trace_id_ratio_based, parent_based",
+        ),
         ("flush: {hold_ms: -1}", "f:1:18: flush.hold_ms: is -1, must be from 0 to 2000"),
         (
             "flush: {hold_ms: 1.5}",
@@ -399,6 +424,19 @@ def replaced(exporter: ExporterSettings, **changes: Any) -> Settings:
         ),
         ({"OTEL_SDK_DISABLED": "TRUE"}, Settings(exporter=None, enabled=False)),
         ({"OTEL_SDK_DISABLED": "1"}, DEFAULT),
+        (
+            {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": " 0.5 "},
+            Settings(exporter=HTTP, sample=SampleSettings((1 << 63, 1 << 63, 1 << 63))),
+        ),
+        (
+            {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio"},
+            Settings(exporter=HTTP, sample=SampleSettings((1 << 64, 1 << 64, 0))),
+        ),
+        (
+            {"OTEL_TRACES_SAMPLER": "Always_Off", "OTEL_TRACES_SAMPLER_ARG": "unused"},
+            Settings(exporter=HTTP, sample=SampleSettings((0, 0, 0))),
+        ),
+        ({"OTEL_TRACES_SAMPLER": "", "OTEL_TRACES_SAMPLER_ARG": "0.5"}, DEFAULT),
         ({"SPANPIPE_LOG_LEVEL": "DEBUG"}, Settings(exporter=HTTP, log_level="debug")),
     ],
 )
@@ -425,6 +463,15 @@ def test_opentelemetrys_variables_are_read_as_it_says(
             {f"{PREFIX}ENDPOINT": "nowhere"},
             f"{PREFIX}ENDPOINT: must be a URL that begins with http:// or https:// and names a "
             "host",
+        ),
+        (
+            {"OTEL_TRACES_SAMPLER": "xray"},
+            "OTEL_TRACES_SAMPLER: is 'xray', must be one of always_on, always_off, traceidratio, "
+            "parentbased_always_on, parentbased_always_off, parentbased_traceidratio",
+        ),
+        (
+            {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "nan"},
+            "OTEL_TRACES_SAMPLER_ARG: is 'nan', must be a number from 0 to 1",
         ),
         (
             {"SPANPIPE_LOG_LEVEL": "loud"},

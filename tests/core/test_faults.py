@@ -248,15 +248,15 @@ def test_a_span_is_of_the_newest_attempt_that_had_begun() -> None:
         [("a", 10.0), ("a", 20.0), ("b", 30.0)], 1
     ):
         tally.invoked(ordinal, request_id, began_unix_s)
-    assert tally.lost == [1, 2, 3]
+    assert tally.missing == [1, 2, 3]
     assert tally.received("a", "s2", 20.0) == 2
     assert tally.received("a", "s2", 20.0) is None
-    assert (tally.lost, tally.doubled, tally.resent_count) == ([1, 3], [], 1)
+    assert (tally.missing, tally.doubled, tally.resent_count) == ([1, 3], [], 1)
     # A clock that counts in milliseconds may be behind.
     assert tally.received("b", "s3", 29.999) == 3
     assert tally.received("b", "s4", 30.5) == 3
     assert tally.received("c", "s5", 30.5) == 0
-    assert (tally.lost, tally.doubled, tally.stray_count) == ([1], [3], 1)
+    assert (tally.missing, tally.doubled, tally.stray_count) == ([1], [3], 1)
     assert (tally.is_even, str(tally)) == (
         False,
         "3 invoked, 2 received, 1 lost (#1), 1 with a second span (#3), 1 of no invocation, "
@@ -274,6 +274,21 @@ def test_a_tally_is_even_with_one_span_each() -> None:
     assert (tally.is_even, str(tally)) == (True, "1 invoked, 1 received, 0 lost, 1 sent twice")
 
 
+def test_what_was_sampled_out_is_not_lost() -> None:
+    """Nobody tells which, so many may be missing; one more is lost."""
+    tally = Tally()
+    for ordinal in range(1, 5):
+        tally.invoked(ordinal, f"r-{ordinal}", 10.0 * ordinal)
+    tally.received("r-2", "s", 20.0)
+    tally.sampled_count = 3
+    assert (tally.is_even, str(tally)) == (True, "4 invoked, 1 received, 3 sampled out, 0 lost")
+    tally.sampled_count = 2
+    assert (tally.is_even, str(tally)) == (
+        False,
+        "4 invoked, 1 received, 2 sampled out, 1 lost (among #1, #3-4)",
+    )
+
+
 def test_a_span_without_a_request_id_is_of_an_invocation_without_another() -> None:
     """A failed init of which the platform told nothing: known at the end, by its moment."""
     tally = Tally()
@@ -282,7 +297,7 @@ def test_a_span_without_a_request_id_is_of_an_invocation_without_another() -> No
     tally.invoked(3, "c", 30.0)
     assert tally.received("", "s2", 20.1) == 0
     assert tally.received("c", "s3", 30.0) == 3
-    assert tally.lost == [1]
+    assert tally.missing == [1]
 
 
 @given(
@@ -296,7 +311,7 @@ def test_lost_and_doubled_are_what_came(lives: list[tuple[str, int]]) -> None:
     for ordinal, (request_id, count) in enumerate(lives, 1):
         for number in range(count):
             assert tally.received(request_id, f"{ordinal}-{number}", 10.0 * ordinal + 1) == ordinal
-    assert tally.lost == [ordinal for ordinal, (_, count) in enumerate(lives, 1) if count == 0]
+    assert tally.missing == [ordinal for ordinal, (_, count) in enumerate(lives, 1) if count == 0]
     assert tally.doubled == [ordinal for ordinal, (_, count) in enumerate(lives, 1) if count == 2]
 
 

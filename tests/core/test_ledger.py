@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extension.ledger import EXPORTED, PRINTED, SPOOLED, WAITING, Account, Amount, Ledger
+from extension.ledger import EXPORTED, PRINTED, SAMPLED, SPOOLED, WAITING, Account, Amount, Ledger
 
 AMOUNTS = st.builds(Amount, st.integers(0, 9), st.integers(0, 9))
 PLACES = st.sampled_from([WAITING, SPOOLED, EXPORTED, PRINTED])
@@ -48,6 +48,28 @@ def test_spans_are_told_where_something_was_lost_or_held_up() -> None:
         "dropped": 1,
         "uncertain": 0,
     }
+
+
+def test_what_was_sampled_out_is_no_loss() -> None:
+    """Spans are told nothing of it, neither alone nor beside a loss; the line is."""
+    ledger = Ledger()
+    ledger.enter(Amount(5))
+    ledger.drop(Amount(3), WAITING, SAMPLED)
+    assert ledger.told() == {}
+    ledger.drop(Amount(1), WAITING, "queue_full")
+    assert ledger.told() == {
+        "accepted": 2,
+        "recovered": 0,
+        "exported": 0,
+        "printed": 0,
+        "spooled": 0,
+        "waiting": 1,
+        "dropped": 1,
+        "uncertain": 0,
+    }
+    assert ledger.line() == (
+        "accepted 5 = exported 0 + waiting 1 + dropped 4 (queue_full 1, sampled 3)"
+    )
 
 
 def test_the_whole_line_says_it_all() -> None:

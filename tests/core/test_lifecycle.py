@@ -22,7 +22,7 @@ from exporter.record import (
 from exporter.spans import SpanBuilder
 from extension import details
 from extension.api import MANAGED_INSTANCES
-from extension.attempt import MAX_ATTEMPT_BYTES
+from extension.attempt import MAX_ATTEMPT_BYTES, MAX_EVENTS
 from extension.events import InvokeEvent
 from extension.lifecycle import MAX_EARLY_EVENTS, MAX_EARLY_MESSAGES, MAX_OPEN, Lifecycle
 from extension.platform_events import Started
@@ -280,6 +280,16 @@ def otlp(request_id: str = "r-1", data: bytes = b"1", count: int = 1) -> message
     return messages.Otlp(request_id, None, data=data, span_count=count)
 
 
+def test_others_spans_wait_for_the_invoke_of_the_invocation_that_they_name() -> None:
+    """START and they may be read before it: the invocation before may be sampled out."""
+    core = lifecycle()
+    core.on_invoke(invoke(), 1 * SECOND_NS)
+    send(core, [start(), result(), start("r-2", b"spantwo!"), otlp("r-2", b"two"), otlp("", b"?")])
+    (first,) = core.on_invoke(invoke("r-2"), 5 * SECOND_NS)
+    (second,) = core.on_shutdown("spindown", 9 * SECOND_NS)
+    assert (first.passed, second.passed) == ((Passed(b"?", 1),), (Passed(b"two", 1),))
+
+
 def test_others_spans_go_with_the_invocation_that_they_name_or_with_the_next() -> None:
     """They say themselves whose they are: late, early, of nobody, none of them is lost."""
     core = lifecycle()
@@ -415,6 +425,76 @@ def test_one_more_attempt_than_may_be_open_closes_the_oldest_whoever_begins_it()
         records += core.on_platform_event(event, 1 * SECOND_NS)
     assert [(one.request_id, one.fate) for one in records] == [("r-0", Fate.UNREPORTED)]
     assert core.counts == {"open_full": 1}
+
+
+def outcome(values: object, span_id: bytes | None = SPAN) -> messages.Event:
+    return messages.Event(
+        "r-1",
+        span_id,
+        time_unix_ns=3,
+        span_id=None,
+        name=messages.OUTCOME,
+        attributes_json=json.dumps(values),
+    )
+
+
+def test_an_outcome_is_no_event_and_goes_before_the_trigger() -> None:
+    """With as many events as there may be, and whether START is read before it or behind."""
+    told = start()
+    told.attributes_json = '{"faas.trigger": "http", "a": 1}'
+    event = messages.Event("r-1", SPAN, time_unix_ns=1, span_id=None, name="n")
+    for sent in (
+        [told, *[event] * MAX_EVENTS, outcome({"a": 2, "b": 3}), result()],
+        [*[event] * MAX_EVENTS, outcome({"a": 2, "b": 3}), told, result()],
+    ):
+        core = lifecycle()
+        core.on_invoke(invoke(), 1 * SECOND_NS)
+        send(core, sent)
+        (record,) = core.settle(9 * SECOND_NS)
+        assert isinstance(record, Invocation)
+        assert record.attributes == {"faas.trigger": "http", "a": 2, "b": 3}
+        assert len(record.events) == MAX_EVENTS
+        assert core.counts == {}
+
+
+def test_what_is_over_the_bound_of_the_invocations_own_attributes_is_counted() -> None:
+    """The trigger's, the result's, their number and their bytes."""
+    told = start()
+    told.attributes_json = json.dumps({f"t{index}": 1 for index in range(130)})
+    core = lifecycle()
+    core.on_invoke(invoke(), 1 * SECOND_NS)
+    send(core, [told, outcome({"t0": 2, "more": 1}), outcome([])])
+    core.on_message(outcome({"t1": 2}), MAX_ATTEMPT_BYTES, 4 * SECOND_NS)
+    send(core, [result()])
+    (record,) = core.settle(9 * SECOND_NS)
+    assert isinstance(record, Invocation)
+    assert record.attributes == {"t0": 2, **{f"t{index}": 1 for index in range(1, 128)}}
+    assert core.counts == {
+        "attributes_over_limit": 3,
+        "malformed_attributes": 1,
+        "detail_over_limit": 1,
+    }
+
+
+def test_attributes_are_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often the record is made: the black box asks for it at every change."""
+    parsed: list[str] = []
+    real = details.attributes_of
+    monkeypatch.setattr(details, "attributes_of", lambda text: parsed.append(text) or real(text))
+    told = start()
+    told.attributes_json = '{"a": 1}'
+    core = lifecycle()
+    core.on_invoke(invoke(), 1 * SECOND_NS)
+    send(core, [told])
+    first = core.if_killed()
+    send(core, [result()])
+    second = core.if_killed()
+    (record,) = core.settle(9 * SECOND_NS)
+    assert isinstance(record, Invocation)
+    assert first is not None
+    assert second is not None
+    assert [one.attributes for one in (first, second, record)] == [{"a": 1}] * 3
+    assert parsed == ['{"a": 1}']
 
 
 def test_a_strangers_attributes_cannot_stop_an_export() -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
@@ -17,6 +16,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from opentelemetry.trace.span import TraceState
 
+from exporter.encoder import encoded
 from exporter.otlp_json import OtlpJsonError, from_value, to_value
 from exporter.otlp_lines import MAX_LINE_BYTES, MIN_LINE_BYTES, Line, lines_of
 
@@ -124,7 +124,7 @@ def in_a_log(line: Line) -> int:
 def test_a_line_has_the_values_that_protobuf_would_give(spans: list[ReadableSpan]) -> None:
     """Every type of value, events, links, parents, resources and scopes, compared whole."""
     lines = list(lines_of(spans))
-    expected = to_value(encode_spans(spans))
+    expected = to_value(encoded(spans))
     found = [json.loads(line.data) for line in lines]
     assert found == ([expected] if spans else [])
 
@@ -137,7 +137,7 @@ def test_a_line_is_read_back_as_the_request_that_protobuf_would_send(
     """Hex IDs, integers in strings and base64, there and back to the byte."""
     (line,) = lines_of(spans)
     # As values, where a NaN is a text: as a number it is not even equal to itself.
-    assert to_value(from_value(json.loads(line.data))) == to_value(encode_spans(spans))
+    assert to_value(from_value(json.loads(line.data))) == to_value(encoded(spans))
 
 
 @settings(max_examples=25, deadline=None)
@@ -164,7 +164,7 @@ def test_spans_are_packed_in_order_and_no_line_is_too_long(
     for line in lines:
         own = [next(groups) for _ in range(line.span_count)]
         if not line.cut_bytes:
-            assert from_value(json.loads(line.data)) == encode_spans(own)
+            assert from_value(json.loads(line.data)) == encoded(own)
     assert list(groups) == []
 
 

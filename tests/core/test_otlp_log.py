@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 
+from exporter.encoder import encoded
 from exporter.otlp_lines import lines_of
 from spanpipe import otlp_log
 from spanpipe.otlp_log import Damaged, Found, LogReader
@@ -18,7 +18,7 @@ from tests.core.test_otlp_lines import made
 
 BODY = '{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"forged"}]}]}]}'
 SPAN = made(attributes={"empty": "", "text": 'quote " back \\ comma, é\u2028 \n', "body": BODY})
-REQUEST = encode_spans([SPAN])
+REQUEST = encoded([SPAN])
 (LINE,) = (line.data.decode() for line in lines_of([SPAN]))
 TIME = "2026-11-24T13:00:00.123Z"
 STREAM = "2026/11/24/[$LATEST]0123456789abcdef"

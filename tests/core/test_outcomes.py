@@ -105,6 +105,19 @@ def test_every_end_settles_the_ledger(name: str) -> None:
     assert not backlog.is_lent
 
 
+@pytest.mark.parametrize(
+    ("problem", "settled"),
+    [
+        ("", Settled(answered=True)),
+        ("metrics: gone", Settled(failed=True, lines=("metrics: gone",))),
+        (None, Settled()),
+    ],
+)
+def test_metrics_alone_are_an_answer_or_a_failure(problem: str | None, settled: Settled) -> None:
+    """Where every invocation was sampled out the breaker knows the collector by them."""
+    assert settle(Exported((), problem), filled([])) == settled
+
+
 def test_a_metrics_problem_is_told_with_the_rest() -> None:
     """It settles nothing."""
     backlog = filled(numbered(1))

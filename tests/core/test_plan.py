@@ -6,6 +6,7 @@ an order of their own, some platform events twice, late or never.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from exporter.record import Environment, Fate, Invocation, Record, Report
 from extension.events import InvokeEvent
 from extension.lifecycle import Lifecycle
 from extension.platform_events import PlatformEvent, Reported, RuntimeDone, Started
+from extension.sampling import leaves, parent_based, trace_id_ratio_based
+from extension.settings import SampleSettings
 from fifo import messages
 
 SECOND_NS = 1_000_000_000
@@ -86,6 +89,7 @@ def deliveries(
     """What reaches us of one invocation, with the moment: `place` counts in its environment."""
     order = itertools.count()
     span_id = (number + 1).to_bytes(8, "big")
+    trace_id = span_id + hashlib.sha256(span_id).digest()[:8]
     event = InvokeEvent(request_id, (place + 1) * 1000, "arn", None)
     found: list[Delivery] = [(place, next(order), event)]
     if step.has_writer:
@@ -94,12 +98,14 @@ def deliveries(
         start = messages.Start(
             request_id,
             span_id,
-            trace_id=span_id * 2,
+            trace_id=trace_id,
             start_unix_ns=int(place * SECOND_NS),
             deadline_unix_ms=(place + 1) * 1000,
             memory_mb=128,
             pid=1,
             cold_start=place == 0,
+            parent_span_id=bytes(7) + b"p" if number % 3 else None,
+            trace_flags=number % 2,
         )
         found.append((begin, next(order), start))
         if step.end not in ENDINGS:
@@ -173,3 +179,26 @@ def test_every_invocation_of_a_random_life_has_one_record(plan: tuple[list[Step]
                 assert one.fate in (FATES[step.end], Fate.UNREPORTED)
             if step.has_writer:
                 assert one.span_id == (number + 1).to_bytes(8, "big")
+
+
+SAMPLES = st.builds(
+    SampleSettings,
+    st.sampled_from([trace_id_ratio_based(0.5), parent_based(trace_id_ratio_based(0.5))]),
+    st.booleans(),
+)
+
+
+@given(PLANS, SAMPLES)
+@settings(max_examples=int(os.environ.get("PLAN_EXAMPLES", "150")), deadline=None, print_blob=True)
+def test_what_comes_behind_an_invocation_leaves_with_it_or_not_at_all(
+    plan: tuple[list[Step], bool], sample: SampleSettings
+) -> None:
+    """Whatever was sampled out, no late report of it is sent."""
+    steps, telemetry = plan
+    ids = request_ids(steps)
+    for environment in environments(steps):
+        records = live(environment, ids, telemetry)
+        leaving = {
+            one.span_id: leaves(sample, one) for one in records if isinstance(one, Invocation)
+        }
+        assert all(leaves(sample, one) is leaving[one.span_id] for one in records)

@@ -51,6 +51,14 @@ def test_tracecontext_is_read_as_opentelemetry_reads_it(parent: str, state: str)
     assert ours == expected
 
 
+def test_what_is_cut_of_a_tracestate_is_counted() -> None:
+    """It goes whole where it is over the bound; where nobody reads it nothing is cut."""
+    carrier = {"tracestate": "a=" + "b" * 512}
+    assert propagation.tracestate_cut(propagation.DEFAULT, carrier) == 514
+    assert propagation.tracestate_cut(propagation.DEFAULT, {"tracestate": "a=" + "b" * 200}) == 0
+    assert propagation.tracestate_cut(("b3",), carrier) == 0
+
+
 @pytest.mark.parametrize(
     ("headers", "flags"),
     [

@@ -86,6 +86,8 @@ SUPPLEMENTS = st.builds(
     st.none() | REPORTS,
     st.sampled_from([b"", b"12345678"]),
     st.lists(CHILDREN, max_size=2).map(tuple),
+    caller_sampled=st.none() | st.booleans(),
+    failed=st.booleans(),
 )
 RECORDS: st.SearchStrategy[Record] = st.one_of(INVOCATIONS, SUPPLEMENTS)
 

@@ -88,6 +88,19 @@ def test_next_holds_for_a_due_batch_and_no_longer_than_hold_ms(due: Waiting) -> 
     assert decide(plan, due, now_s=100.3) == REST
 
 
+def test_measures_alone_are_exported_when_they_are_due() -> None:
+    """Where every invocation was sampled out, metrics leave by their age and at SHUTDOWN."""
+    plan = schedule("next", hold_ms=200)
+    invoke(plan)
+    due = Waiting(0, 0, 5.0, has_measures=True)
+    assert decide(plan, due).export_for_s == pytest.approx(0.18)
+    plan = schedule("next")
+    invoke(plan)
+    assert decide(plan, Waiting(0, 0, 1.0, has_measures=True)) == ASK
+    plan.on_shutdown(101.0, 103.0)
+    assert decide(plan, due, now_s=101.0).export_for_s is not None
+
+
 def test_next_asks_when_the_export_is_done() -> None:
     """The hold ends with the export, not with hold_ms."""
     plan = schedule("next")

@@ -4,10 +4,10 @@ import base64
 from typing import Any
 
 import pytest
-from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.version import __version__ as sdk_version
 
+from exporter.encoder import encoded
 from exporter.flattening import MAX_VALUES, flattened
 from exporter.otlp_json import to_value
 from exporter.record import (
@@ -63,7 +63,7 @@ BARE = replace(
 
 def plain(invocations: list[Invocation], **settings: Any) -> dict[str, Any]:
     """(resource, spans) with attributes as plain dictionaries."""
-    value = to_value(encode_spans(SpanBuilder(**settings).spans(invocations)))
+    value = to_value(encoded(SpanBuilder(**settings).spans(invocations)))
     (resource_spans,) = value["resourceSpans"]
     (scope_spans,) = resource_spans["scopeSpans"]
     assert scope_spans["scope"] == {"name": "spanpipe", "version": spanpipe_version()}
@@ -110,7 +110,7 @@ ATTRIBUTES = {
 SPAN = {
     "traceId": "000102030405060708090a0b0c0d0e0f",
     "spanId": "0001020304050607",
-    "flags": 256,
+    "flags": 257,
     "name": "shop",
     "kind": 2,
     "startTimeUnixNano": "1000",
@@ -231,7 +231,7 @@ def test_children_events_and_partials_hang_where_they_belong() -> None:
             },
         },
     ]
-    common = {"traceId": SPAN["traceId"], "flags": 256, "kind": 1, "status": {}}
+    common = {"traceId": SPAN["traceId"], "flags": 257, "kind": 1, "status": {}}
     assert first == {
         **common,
         "spanId": b"child--1".hex(),

@@ -409,6 +409,7 @@ def test_every_mailbox_vector_is_encoded_and_decoded(vector: dict[str, Any]) -> 
         **{name: vector[name] for name in names},
         propagators=vector.get("propagators", ""),
         event_path=vector.get("event_path", ""),
+        sampler=vector.get("sampler", ""),
     )
     data = bytes.fromhex(vector["first_16_bytes_hex"] + vector.get("texts_hex", ""))
     record = data.ljust(mailbox.RECORD_BYTES, b"\0")

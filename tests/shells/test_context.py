@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -67,6 +68,49 @@ def test_the_callers_trace_goes_on(
         messages.OUTCOME,
         '{"http.response.status_code":503}',
     )
+
+
+SAMPLERS = {
+    # Of traces that begin here, with a sampled caller, with one that is not: as in the policy.
+    "none": ("", [1, 1, 0]),
+    "always_off": ("0,0,0", [0, 0, 0]),
+    "always_on": ("10000000000000000,10000000000000000,10000000000000000", [1, 1, 1]),
+    "parentbased_always_off": ("0,10000000000000000,0", [0, 1, 0]),
+    "a ratio above the caller's trace": ("0,8448eb211c80319d,8448eb211c80319d", [0, 1, 1]),
+    "a ratio below it": ("0,8448eb211c80319c,8448eb211c80319c", [0, 0, 0]),
+    "not to be read": ("x", [1, 1, 0]),
+}
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_others_are_told_what_the_sampler_says(
+    reading_end: ReadingEnd, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """In every header; START has the caller's own flag all the same."""
+    text, expected = SAMPLERS[name]
+    found = []
+    for caller in (None, f"{PARENT[:-1]}1", f"{PARENT[:-1]}0"):
+        reading_end.publish(mailbox.Policy(1, sampler=text))
+        event = {} if caller is None else {**EVENT, "headers": {"traceparent": caller}}
+        (start, *_), outside, inside = run(reading_end, monkeypatch, event, {})
+        assert start.trace_flags == (1 if caller is None else int(caller[-1]))
+        assert outside["traceparent"][-2:] == inside["traceparent"][-2:]
+        found.append(int(outside["traceparent"][-1]))
+    assert found == expected
+
+
+@pytest.mark.parametrize("trigger", ["http", "other"])
+def test_a_tracestate_that_is_too_long_is_left_out_and_told(
+    reading_end: ReadingEnd, monkeypatch: pytest.MonkeyPatch, trigger: str
+) -> None:
+    """Where the event is recognised and where it is not."""
+    headers = {"traceparent": PARENT, "tracestate": "v=" + "1" * 511}
+    event = {**EVENT, "headers": headers} if trigger == "http" else {"own": headers}
+    reading_end.publish(mailbox.Policy(1, event_path="own"))
+    (start, *_), outside, _ = run(reading_end, monkeypatch, event, {})
+    attributes = json.loads(start.attributes_json)
+    assert (start.tracestate, "tracestate" in outside) == ("", False)
+    assert (attributes["faas.trigger"], attributes["spanpipe.tracestate.cut"]) == (trigger, 513)
 
 
 def test_the_propagators_come_from_the_policy_and_the_environment_goes_before(

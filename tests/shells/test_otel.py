@@ -138,6 +138,26 @@ def test_a_plain_thread_asks_for_the_parent(
     )
 
 
+@pytest.mark.parametrize(
+    ("sampler", "recorded"), [("", 1), ("0,0,0", 0), ("10000000000000000,0,0", 1)]
+)
+def test_the_sdk_is_told_what_the_sampler_says(
+    reading_end: ReadingEnd, sampler: str, recorded: int
+) -> None:
+    """So that its own sampler, parent-based by default, and what it tells others agree."""
+    memory = InMemorySpanExporter()
+    tracer = traced(memory)
+    reading_end.publish(mailbox.Policy(1, sampler=sampler))
+
+    @capture(writer=make_writer(reading_end))
+    def handler(event: object, context: object) -> None:
+        with tracer.start_as_current_span("work") as span:
+            assert span.get_span_context().trace_flags == recorded
+
+    handler({}, Context())
+    assert len(memory.get_finished_spans()) == recorded
+
+
 def test_spans_of_init_belong_to_nobody_and_arrive(reading_end: ReadingEnd) -> None:
     """Before the first START the pipe is opened for them."""
     exporter = FifoSpanExporter(make_writer(reading_end))

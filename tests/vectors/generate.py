@@ -355,6 +355,12 @@ def mailbox(generation: int, flags: int, max_body: int) -> str:
 
 
 TEXTS = field(1, "xray,b3") + field(2, "detail.trace")
+SAMPLER = field(3, "8000000000000000,10000000000000000,0")
+
+
+def texts(fields: bytes) -> str:
+    return (struct.pack(">HI", len(fields), zlib.crc32(fields)) + fields).hex()
+
 
 MAILBOX = [
     {
@@ -380,7 +386,7 @@ MAILBOX = [
     {
         "name": "propagators and a carrier's place",
         "first_16_bytes_hex": mailbox(8, 0b011, 1),
-        "texts_hex": (struct.pack(">HI", len(TEXTS), zlib.crc32(TEXTS)) + TEXTS).hex(),
+        "texts_hex": texts(TEXTS),
         "generation": 8,
         "enabled": True,
         "response": True,
@@ -389,6 +395,18 @@ MAILBOX = [
         "max_body_bytes": 1,
         "propagators": "xray,b3",
         "event_path": "detail.trace",
+    },
+    {
+        "name": "a sampler: half of what begins here, else the caller's flag",
+        "first_16_bytes_hex": mailbox(9, 0b011, 1),
+        "texts_hex": texts(SAMPLER),
+        "generation": 9,
+        "enabled": True,
+        "response": True,
+        "request": False,
+        "exporter_down": False,
+        "max_body_bytes": 1,
+        "sampler": "8000000000000000,10000000000000000,0",
     },
 ]
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 
+from exporter.encoder import encoded
 from exporter.otlp_json import from_value
 from exporter.otlp_lines import MIN_LINE_BYTES, lines_of
 from sandbox.receiver import Receiver
@@ -25,7 +25,7 @@ from tests.core.test_otlp_log import csv, events, wrapped
 from tests.whole.test_run import ROOT, spanpipe
 
 SPANS = spans_of(1000, 100)
-REQUEST = encode_spans(SPANS)
+REQUEST = encoded(SPANS)
 LINES = [line.data.decode() for line in lines_of(SPANS, MIN_LINE_BYTES)]
 SENT = "sent 1000 spans (1000 invocations)"
 
