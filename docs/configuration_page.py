@@ -34,6 +34,7 @@ VARIABLES = {
     "OTEL_EXPORTER_OTLP_CLIENT_KEY": "/a.pem",
     "OTEL_RESOURCE_ATTRIBUTES": "a=b",
     "OTEL_PROPAGATORS": "tracecontext",
+    "OTEL_TRACES_SAMPLER": "always_on",
     "SPANPIPE_LOG_LEVEL": "debug",
 }
 """Each with a value to try it with. Those of the exporter are there with ``_TRACES`` too."""
@@ -49,7 +50,8 @@ editors: keep it beside your `spanpipe.yaml`, whose first line is then
 The file is `$SPANPIPE_CONFIG`, else `spanpipe.yaml` in the function's package, else the layer's.
 `${VAR}` and `${VAR:-text}` are substituted. A variable in the last column goes before the key;
 one of `OTEL_EXPORTER_OTLP_…` is outdone by the same with `OTEL_EXPORTER_OTLP_TRACES_…`. Besides,
-`OTEL_SERVICE_NAME` sets `service.name`, and `OTEL_SDK_DISABLED=true` turns everything off.
+`OTEL_SERVICE_NAME` sets `service.name`, `OTEL_TRACES_SAMPLER_ARG` the sampler's ratio, and
+`OTEL_SDK_DISABLED=true` turns everything off.
 
 | key | type and range | default | variable |
 |---|---|---|---|
@@ -102,6 +104,9 @@ def _leaves(properties: dict[str, Any], path: str) -> Iterator[tuple[str, dict[s
 
 
 def _kind(schema: dict[str, Any]) -> str:
+    if "$ref" in schema:
+        names = json_schema.SAMPLER["properties"]
+        return f"one of {', '.join(f'`{name}`' for name in names)}"
     (kind,) = [one for one in schema.get("anyOf", [schema]) if one not in (SUBSTITUTION, EMPTY)]
     if "enum" in kind:
         return ", ".join(f"`{_yaml(value)}`" for value in kind["enum"])

@@ -22,6 +22,32 @@ SUBSTITUTION = {"type": "string", "pattern": r"\$\{"}
 EMPTY = {"type": "null"}
 """Nothing after a key is its default."""
 
+_NOTHING: dict[str, Any] = {"type": ["object", "null"], "maxProperties": 0}
+_SAMPLER_REFERENCE = {"$ref": "#/$defs/sampler"}
+SAMPLER: dict[str, Any] = {
+    "type": ["object", "null"],
+    "minProperties": 1,
+    "maxProperties": 1,
+    "properties": {
+        "always_on": _NOTHING,
+        "always_off": _NOTHING,
+        "trace_id_ratio_based": {
+            "type": ["object", "null"],
+            "properties": {"ratio": {"type": "number", "minimum": 0, "maximum": 1, "default": 1}},
+            "additionalProperties": False,
+        },
+        "parent_based": {
+            "type": ["object", "null"],
+            "properties": dict.fromkeys(
+                ("root", "remote_parent_sampled", "remote_parent_not_sampled"), _SAMPLER_REFERENCE
+            ),
+            "additionalProperties": False,
+        },
+    },
+    "additionalProperties": False,
+}
+"""Written out, since one may stand within another: the loader would be asked for ever."""
+
 
 def add_parser(subcommands: Any) -> None:
     """Add the sub-command to the parser."""
@@ -55,6 +81,7 @@ def json_schema() -> dict[str, Any]:
     exporters = top.properties["exporter"]["properties"]
     exporters[OTLP_GRPC] = other.properties["exporter"]["properties"][OTLP_GRPC]
     top.properties["exporter"]["not"] = {"required": list(exporters)}
+    top.properties["sample"]["properties"]["sampler"] = dict(_SAMPLER_REFERENCE)
     _describe(top.properties, "", comments())
     return {
         "$schema": DIALECT,
@@ -62,6 +89,7 @@ def json_schema() -> dict[str, Any]:
         "type": "object",
         "properties": top.properties,
         "additionalProperties": False,
+        "$defs": {"sampler": SAMPLER},
     }
 
 

@@ -37,6 +37,9 @@ GOOD = [
     "resource: {attributes: [{name: a, value: 1.5, type: double}]}",
     "redact: {keys: ['*iban*'], patterns: ['[0-9]{16}'], defaults: false}",
     "propagator: {composite: [xray, b3]}",
+    "sample: {sampler: {trace_id_ratio_based: {ratio: 0.1}}, on_error: false}",
+    "sample: {sampler: {parent_based: {root: {always_off: }}}}",
+    "sample: {sampler: }",
     "spool: {max_bytes: 0}\nfallback: stdout\nlog_level: debug",
 ]
 BAD = [
@@ -49,6 +52,10 @@ BAD = [
     "exporter: {otlp_http: {headers: [{name: a}]}}",
     "capture: {response: sometimes}",
     "redact: {keys: 7}",
+    "sample: {sampler: {}}",
+    "sample: {sampler: {always_on: {}, always_off: {}}}",
+    "sample: {sampler: {trace_id_ratio_based: {ratio: 2}}}",
+    "sample: {sampler: {parent_based: {root: {sometimes: {}}}}}",
     "fallback: true",
     "unknown: 1",
 ]
