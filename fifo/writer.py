@@ -88,7 +88,8 @@ class Writer:
         "_nobody",
         "_pid",
         "_propagators",
-        "_propagators_text",
+        "_propagators_of",
+        "_record",
         "_started",
         "_unix_ns",
         "_warned",
@@ -128,7 +129,8 @@ class Writer:
         self._fields_key: tuple[str, ...] = ()
         self._drops_told = 0
         self._propagators: tuple[str, ...] = propagation.DEFAULT
-        self._propagators_text = ""
+        self._propagators_of: mailbox.Policy | None = None
+        self._record = b""
         self._files = overflow.Overflow(directory, draw)
         self._pid = -1
         self._writer_id = 0
@@ -167,13 +169,13 @@ class Writer:
     ) -> "Invocation | None":
         """Send START; None where nothing is to be sent for this invocation."""
         try:
+            self._check_descriptor()
+            if self._absent:
+                return None
             self._read_policy()
             if not self.policy.enabled or not messages.valid_request_id(request_id):
                 return None
-            self._check_descriptor()
             self._nobody = None
-            if self._absent:
-                return None
             found = triggers.recognise(event, self.policy.event_path)
             names = self._named_propagators()
             parent = self._parent(names, found, xray_header)
@@ -185,20 +187,22 @@ class Writer:
             if parent is not None:
                 invocation.flags = parent.flags & 0x03
                 invocation.tracestate = parent.tracestate
-            # In the order of their tags.
-            key = (
-                invoked_function_arn,
-                log_group,
-                log_stream,
-                xray_header,
-                tenant_id,
-                durable_execution_arn,
-            )
+            # In the order of their tags; these three are the same for a process's whole life.
+            key = (invoked_function_arn, log_group, log_stream)
             if key != self._fields_key:
                 self._fields = b"".join(
                     encoding.encode_field(tag, text) for tag, text in enumerate(key, 1)
                 )
                 self._fields_key = key
+            fields = self._fields
+            if xray_header:
+                fields += encoding.encode_field(messages.TAG_XRAY_HEADER, xray_header)
+            if tenant_id:
+                fields += encoding.encode_field(messages.TAG_TENANT_ID, tenant_id)
+            if durable_execution_arn:
+                fields += encoding.encode_field(
+                    messages.TAG_DURABLE_EXECUTION_ARN, durable_execution_arn
+                )
             cold = not self._started and (
                 self._environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") != _NOT_COLD
             )
@@ -210,7 +214,7 @@ class Writer:
                 deadline_unix_ms,
                 memory_mb,
                 os.getpid(),
-                self._fields + self._context_fields(names, found, parent),
+                fields + self._context_fields(names, found, parent),
                 cold_start=cold,
             )
             self._hand_over(invocation, messages.START, body)
@@ -398,9 +402,9 @@ class Writer:
 
     def _named_propagators(self) -> "tuple[str, ...]":
         """``OTEL_PROPAGATORS``, else the policy's, else the default."""
-        text = self._environ.get("OTEL_PROPAGATORS") or self.policy.propagators
-        if text != self._propagators_text:
-            self._propagators_text = text
+        if self.policy is not self._propagators_of:
+            self._propagators_of = self.policy
+            text = self._environ.get("OTEL_PROPAGATORS") or self.policy.propagators
             self._propagators = propagation.names_in(text)[0] if text else propagation.DEFAULT
         return self._propagators
 
@@ -589,9 +593,11 @@ class Writer:
             record = os.read(self._control, mailbox.RECORD_BYTES)
         except BlockingIOError:
             return
+        if record == self._record:
+            return  # put back as it was, as it is for each invocation
         policy = mailbox.decode_policy(record)
         if policy is not None:
-            self.policy = policy
+            self.policy, self._record = policy, record
 
     def _renew(self) -> None:
         """A new process (or the first message): an ID of its own, counted from 1."""
@@ -602,7 +608,7 @@ class Writer:
     def _random_id(self, size: int) -> bytes:
         while True:
             drawn = self._draw(size)
-            if any(drawn):
+            if drawn.strip(b"\0"):
                 return drawn
 
     def _warn(self, text: str) -> None:
