@@ -43,14 +43,12 @@ class Encoder:
             except Exception:  # noqa: BLE001, S110 - the value's own code may raise anything
                 pass  # a key that is no text, NaN, a cycle: the careful way describes them
             else:
-                cut = encoding.cut_utf8(data, max_bytes)
-                self._careful = len(cut) < len(data)
-                return messages.Body(
-                    cut,
-                    len(data),
-                    truncated=len(cut) < len(data),
-                    content_kind=messages.JSON,
-                )
+                size = len(data)
+                over = size > max_bytes
+                if over:
+                    self._careful = True
+                    data = encoding.cut_utf8(data, max_bytes)
+                return messages.Body(data, size, truncated=over, content_kind=messages.JSON)
         text, whole = bounded_text(value, max_bytes)
         data = text.encode("utf-8", "backslashreplace")
         cut = encoding.cut_utf8(data, max_bytes)

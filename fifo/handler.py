@@ -140,9 +140,11 @@ def _deadline_unix_ms(context: object, sender: Writer) -> int:
 
 def _integer(value: object) -> int:
     """Lambda's context gives the memory as text."""
-    if isinstance(value, str):
-        value = int(value) if value.isascii() and value.isdigit() else 0
-    return min(max(value, 0), 0xFFFF_FFFF) if isinstance(value, int) else 0
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value)
+    if not isinstance(value, int) or value < 0:
+        return 0
+    return value if value <= 0xFFFF_FFFF else 0xFFFF_FFFF
 
 
 def _text(value: object) -> str:

@@ -1,19 +1,17 @@
 """The function's end of the channel: hands messages over, and never costs more than its budget.
 
-Nothing here blocks, and nothing raises into the function. The descriptor is opened without
-blocking and kept; a pipe that is full, broken or not to be trusted sends the message to a
-file at once. Without an extension (no FIFO at the path) nothing is written at all.
+Nothing here blocks, and nothing raises into the function. What is to be said is encoded and
+goes into the `Outlet`; what costs more than the budget is not said.
 """
 
-import errno
-import itertools
 import os
-import sys
 import time
 
-from fifo import encoding, mailbox, messages, overflow, pipes, propagation, triggers, wire
+from fifo import caller, encoding, mailbox, messages, pipes, propagation, triggers, wire
 from fifo.bounded_json import Encoder, attributes_text
-from fifo.errors import HostilePathError
+from fifo.errors import HostilePathError, ProtocolError
+from fifo.failures import failure_of
+from fifo.outlet import Outlet
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,13 +46,11 @@ class Invocation:
         "trigger",
     )
 
-    def __init__(
-        self, request_id: str, trace_id: bytes, span_id: bytes, prefix: "bytes | None" = None
-    ) -> None:
+    def __init__(self, request_id: str, trace_id: bytes, span_id: bytes, prefix: bytes) -> None:
         self.request_id = request_id
         self.trace_id = trace_id
         self.span_id = span_id
-        self.prefix = prefix or encoding.encode_prefix(request_id, span_id)
+        self.prefix = prefix
         self.spent_s = 0.0
         self.flags = propagation.SAMPLED
         self.tracestate = ""
@@ -71,29 +67,22 @@ class Writer:
     """
 
     __slots__ = (
-        "_absent",
-        "_broken",
         "_budget_s",
         "_control",
-        "_counter",
-        "_descriptor",
         "_directory",
         "_draw",
         "_drops_told",
         "_environ",
         "_fields",
         "_fields_key",
-        "_files",
         "_monotonic",
         "_nobody",
-        "_pid",
+        "_outlet",
         "_propagators",
         "_propagators_of",
         "_record",
         "_started",
         "_unix_ns",
-        "_warned",
-        "_writer_id",
         "current",
         "cut_count",
         "dropped_count",
@@ -119,11 +108,7 @@ class Writer:
         self._draw = draw
         self._monotonic = monotonic
         self._unix_ns = unix_ns
-        self._descriptor = -1
         self._control = -1
-        self._absent = False
-        self._broken = True
-        self._warned = False
         self._started = False
         self._fields = b""
         self._fields_key: tuple[str, ...] = ()
@@ -131,10 +116,7 @@ class Writer:
         self._propagators: tuple[str, ...] = propagation.DEFAULT
         self._propagators_of: mailbox.Policy | None = None
         self._record = b""
-        self._files = overflow.Overflow(directory, draw)
-        self._pid = -1
-        self._writer_id = 0
-        self._counter = itertools.count(1)
+        self._outlet = Outlet(directory, draw)
         self.encoder = Encoder()
         self.request_encoder = Encoder()
         self.policy = mailbox.Policy()
@@ -169,19 +151,23 @@ class Writer:
     ) -> "Invocation | None":
         """Send START; None where nothing is to be sent for this invocation."""
         try:
-            self._check_descriptor()
-            if self._absent:
+            outlet = self._outlet
+            outlet.check()
+            self._nobody = None
+            if outlet.absent:
                 return None
             self._read_policy()
-            if not self.policy.enabled or not messages.valid_request_id(request_id):
+            if not self.policy.enabled:
                 return None
-            self._nobody = None
             found = triggers.recognise(event, self.policy.event_path)
             names = self._named_propagators()
-            parent = self._parent(names, found, xray_header)
+            parent = caller.parent_of(names, found, xray_header)
+            span_id = self._random_id(8)
             trace_id = self._random_id(16) if parent is None else parent.trace_id
-            invocation = Invocation(request_id, trace_id, self._random_id(8))
-            invocation.propagators, invocation.trigger = names, found.trigger
+            prefix = encoding.encode_prefix(request_id, span_id)
+            invocation = Invocation(request_id, trace_id, span_id, prefix)
+            invocation.propagators = names
+            invocation.trigger = found.trigger
             if found.carrier and propagation.BAGGAGE in names:
                 invocation.baggage = propagation.baggage_in(found.carrier)
             if parent is not None:
@@ -208,17 +194,19 @@ class Writer:
             )
             self._started = True
             body = encoding.encode_start(
-                invocation.prefix,
-                invocation.trace_id,
+                prefix,
+                trace_id,
                 self._unix_ns(),
                 deadline_unix_ms,
                 memory_mb,
-                os.getpid(),
-                fields + self._context_fields(names, found, parent),
+                outlet.pid,
+                fields + caller.context_fields(names, found, parent),
                 cold_start=cold,
             )
             self._hand_over(invocation, messages.START, body)
             self.current = invocation
+        except ProtocolError:
+            return None  # the request ID is none
         except Exception:  # noqa: BLE001 - a fault of ours is not the function's
             self.fault_count += 1
             return None
@@ -336,7 +324,7 @@ class Writer:
         try:
             if invocation is None:
                 invocation = self._outside()
-            if not self.policy.enabled or self._absent or self._is_spared(invocation):
+            if not self.policy.enabled or self._outlet.absent or self._is_spared(invocation):
                 return False
             data = encode()
             if not data:
@@ -354,7 +342,7 @@ class Writer:
         """Nobody's in particular, as in init; the pipe may not have been opened yet."""
         if self._nobody is None:
             self._nobody = Invocation("", b"", b"", encoding.NOBODY)
-            self._check_descriptor()
+            self._outlet.check()
         return self._nobody
 
     def flush(self, timeout_s: float) -> bool:
@@ -368,10 +356,9 @@ class Writer:
         dropped, self._drops_told = self.dropped_count - self._drops_told, self.dropped_count
         while True:
             try:
-                if dropped or self._absent or self._broken:
+                if dropped or self._outlet.absent or self._outlet.broken:
                     return False
-                unread = pipes.unread_bytes(self._descriptor)
-                if not unread and not self._files.waiting_count():
+                if self._outlet.is_read():
                     return True
             except Exception:  # noqa: BLE001 - a fault of ours is not the function's
                 self.fault_count += 1
@@ -392,11 +379,10 @@ class Writer:
 
     def close(self) -> None:
         """Close the descriptors."""
-        for descriptor in (self._descriptor, self._control):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self._descriptor = self._control = -1
-        self._broken = True
+        self._outlet.close()
+        if self._control >= 0:
+            os.close(self._control)
+        self._control = -1
 
     # How it is handed over
 
@@ -408,46 +394,6 @@ class Writer:
             self._propagators = propagation.names_in(text)[0] if text else propagation.DEFAULT
         return self._propagators
 
-    @staticmethod
-    def _parent(
-        names: "tuple[str, ...]", found: triggers.Found, xray_header: str
-    ) -> "propagation.Context | None":
-        if propagation.XRAY in names or propagation.XRAY_LAMBDA in names:
-            if xray_header:
-                found.carrier.setdefault("x-amzn-trace-id", xray_header)
-        elif not found.carrier:
-            return None
-        return propagation.extract(names, found.carrier)
-
-    @staticmethod
-    def _context_fields(
-        names: "tuple[str, ...]", found: triggers.Found, parent: "propagation.Context | None"
-    ) -> bytes:
-        """What START says of the caller; nothing where nobody has said anything."""
-        fields = b""
-        if parent is not None:
-            text = propagation.traceparent(parent.trace_id, parent.span_id, parent.flags)
-            fields = encoding.encode_field(messages.TAG_PARENT, text)
-            fields += encoding.encode_field(messages.TAG_TRACESTATE, parent.tracestate)
-        if found.trigger == triggers.OTHER:
-            return fields
-        attributes: dict[str, object] = {"faas.trigger": found.trigger, **found.attributes}
-        if found.cut_count:
-            attributes["spanpipe.links.cut"] = found.cut_count
-        if found.carriers:
-            links = []
-            for carrier in found.carriers:
-                link = propagation.extract(names, carrier)
-                if link is None:
-                    link = propagation.of_xray(carrier)
-                if link is not None:
-                    links.append(propagation.traceparent(link.trace_id, link.span_id, link.flags))
-            fields += encoding.encode_field(messages.TAG_LINKS, " ".join(links))
-        fields += encoding.encode_field(messages.TAG_SPAN_NAME, found.name)
-        return fields + encoding.encode_field(
-            messages.TAG_TRIGGER_ATTRIBUTES, attributes_text(attributes)
-        )
-
     def _is_spared(self, invocation: Invocation) -> bool:
         """Whether a detail is dropped, and counted, before anything is spent on encoding it."""
         if self.policy.exporter_down:
@@ -455,7 +401,7 @@ class Writer:
             return True
         if invocation.spent_s >= DETAILS_PART * self._budget_s:
             # Its number is used up, so that the extension misses it.
-            next(self._counter)
+            self._outlet.skip()
             self.dropped_count += 1
             return True
         return False
@@ -489,98 +435,19 @@ class Writer:
             self._hand_over(invocation, kind, encoded)
 
     def _hand_over(self, invocation: Invocation, kind: int, body: bytes) -> bool:
-        """One message, by pipe or by file; False where it was dropped (and counted)."""
+        """One message, within the budget; False where it was dropped (and counted)."""
         began_s = self._monotonic()
-        if self._pid != os.getpid():
-            self._renew()
-        counter = next(self._counter)
         if invocation.spent_s >= self._budget_s:
+            self._outlet.skip()
             self.dropped_count += 1
             return False
         try:
-            if len(body) <= wire.MAX_FRAMED_MESSAGE_BYTES:
-                frames = wire.encode_message(kind, self._writer_id, counter, body)
-                if self._put(frames):
-                    return True
-            whole = wire.encode_frame(kind, self._writer_id, counter, body)
-            name = self._files.write(whole)
-            if name is None:
-                self.dropped_count += 1
-                return False
-            if len(body) > wire.MAX_FRAMED_MESSAGE_BYTES:
-                # The frame makes it read at once; without it the next boundary does.
-                named = encoding.encode_file(invocation.prefix, name)
-                self._put(
-                    [wire.encode_frame(messages.FILE, self._writer_id, next(self._counter), named)]
-                )
-            return True
+            if self._outlet.send(kind, body, invocation.prefix):
+                return True
+            self.dropped_count += 1
+            return False
         finally:
             invocation.spent_s += self._monotonic() - began_s
-
-    def _put(self, frames: "list[bytes]") -> bool:
-        """All of `frames` into the pipe; False where it is full, broken or not to be had."""
-        if self._broken:
-            return False
-        try:
-            for frame in frames:
-                os.write(self._descriptor, frame)
-        except BlockingIOError:
-            return False
-        except BrokenPipeError:
-            # The extension went away; another may have opened the pipe since.
-            self._open()
-            if self._broken:
-                return False
-            try:
-                for frame in frames:
-                    os.write(self._descriptor, frame)
-            except OSError:
-                self._broken = True
-                return False
-        except OSError:
-            self._broken = True
-            return False
-        return True
-
-    def _check_descriptor(self) -> None:
-        """At START: open what is not open, and follow a FIFO that was made anew."""
-        if not self._broken:
-            try:
-                if os.fstat(self._descriptor).st_nlink:
-                    return
-            except OSError:
-                self._descriptor = -1
-        self._open()
-
-    def _open(self) -> None:
-        self._broken = True
-        try:
-            opened = pipes.open_fifo(f"{self._directory}/{pipes.RESULTS_NAME}", os.O_WRONLY)
-        except FileNotFoundError:
-            self._absent = True
-            self._warn(
-                f"no extension: {self._directory}/{pipes.RESULTS_NAME} is not there, so this "
-                "function's results go nowhere; add the spanpipe layer, or try it here with: "
-                "spanpipe run"
-            )
-            return
-        except HostilePathError as error:
-            self._absent = False
-            self._warn(f"{error}; results go by file")
-            return
-        except OSError as error:
-            # ENXIO: nobody reads. A reader may come back and finds the files.
-            self._absent = error.errno in (errno.ENOTDIR, errno.EACCES)
-            return
-        self._absent = False
-        if self._descriptor < 0:
-            self._descriptor = opened
-        else:
-            # The number stays, so that no other thread writes into a descriptor that was
-            # closed under it and given to somebody else.
-            os.dup2(opened, self._descriptor, inheritable=False)
-            os.close(opened)
-        self._broken = False
 
     def _read_policy(self) -> None:
         if self._control < 0:
@@ -599,52 +466,8 @@ class Writer:
         if policy is not None:
             self.policy, self._record = policy, record
 
-    def _renew(self) -> None:
-        """A new process (or the first message): an ID of its own, counted from 1."""
-        self._pid = os.getpid()
-        self._writer_id = int.from_bytes(self._draw(4), "big")
-        self._counter = itertools.count(1)
-
     def _random_id(self, size: int) -> bytes:
         while True:
             drawn = self._draw(size)
             if drawn.strip(b"\0"):
                 return drawn
-
-    def _warn(self, text: str) -> None:
-        if self._warned:
-            return
-        self._warned = True
-        try:
-            sys.stderr.write(f"spanpipe: warning: {text}\n")
-        except (OSError, ValueError, AttributeError):
-            pass
-
-
-def failure_of(error: BaseException) -> bytes:
-    """The encoded type, message and stack trace of `error`, whatever its own code does."""
-    kind = type(error)
-    name = kind.__qualname__
-    if kind.__module__ not in ("builtins", "__main__"):
-        name = f"{kind.__module__}.{name}"
-    try:
-        message = str(error)
-    except Exception as inner:  # noqa: BLE001 - a hostile __str__ is the function's, not ours
-        message = f"<str raised {type(inner).__name__}>"
-    return encoding.encode_failure(name, message, _stack_trace(error))
-
-
-_STACK_FRAMES = 50
-"""The innermost frames of a trace that are kept: a RecursionError has a thousand."""
-
-
-def _stack_trace(error: BaseException) -> str:
-    try:
-        import traceback
-
-        lines = traceback.format_exception(
-            type(error), error, error.__traceback__, limit=-_STACK_FRAMES
-        )
-        return "".join(lines)
-    except Exception as inner:  # noqa: BLE001 - a hostile exception is the function's, not ours
-        return f"<no stack trace: {type(inner).__name__}>"
