@@ -92,6 +92,7 @@ def _begin(
 ) -> "Invocation | None":
     """START for the invocation of this call; None where there is none to speak of."""
     try:
+        event = kwargs.get("event", args[0] if args else None)
         context = kwargs.get("context", args[-1] if args else None)
         request_id = getattr(context, "aws_request_id", None)
         if not isinstance(request_id, str):
@@ -99,7 +100,6 @@ def _begin(
         around = current_invocation.get()
         if around is not None and around.request_id == request_id:
             return None  # decorated twice, or wrapped and decorated
-        event = _event(args, kwargs)
         invocation = sender.start(
             request_id,
             deadline_unix_ms=_deadline_unix_ms(context, sender),
@@ -109,7 +109,10 @@ def _begin(
             log_stream=_text(getattr(context, "log_stream_name", "")),
             xray_header=os.environ.get("_X_AMZN_TRACE_ID", ""),
             tenant_id=_text(getattr(context, "tenant_id", "")),
-            durable_execution_arn=_durable_execution_arn(event),
+            # Lambda invokes a durable function with its execution's ARN, anew for each replay.
+            durable_execution_arn=(
+                _text(event.get("DurableExecutionArn")) if isinstance(event, dict) else ""
+            ),
             event=event,
         )
         if invocation is not None and sender.policy.request:
@@ -118,15 +121,6 @@ def _begin(
     except Exception:  # noqa: BLE001 - a stand-in for a context may raise anything
         sender.fault_count += 1
         return None
-
-
-def _durable_execution_arn(event: object) -> str:
-    """Lambda invokes a durable function with its execution's ARN, anew for each replay."""
-    return _text(event.get("DurableExecutionArn")) if isinstance(event, dict) else ""
-
-
-def _event(args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> "Any":
-    return kwargs.get("event", args[0] if args else None)
 
 
 def _deadline_unix_ms(context: object, sender: Writer) -> int:

@@ -70,22 +70,26 @@ class Outlet:
             self._renew()
         next(self._counter)
 
-    def send(self, kind: int, body: bytes, prefix: bytes) -> bool:
-        """One message, by pipe or by file; False where neither took it.
+    def send(self, kind: int, prefix: bytes, head: bytes, data: bytes = b"") -> bool:
+        """One message of the body ``head + data``, by pipe or by file; False where neither took it.
 
-        `prefix` is of the invocation that a file is for.
+        `prefix` is of the invocation that it belongs to, for what tells of a file.
         """
         if not self.pid:
             self._renew()
         counter = next(self._counter)
-        length = len(body)
+        length = len(head) + len(data)
         if length <= wire.MAX_BODY_BYTES:
-            if self._put((wire.encode_frame(kind, self._writer_id, counter, body),)):
+            parts = wire.encode_parts(kind, self._writer_id, counter, head, data)
+            if self._put((b"".join(parts),)):
                 return True
-        elif length <= wire.MAX_FRAMED_MESSAGE_BYTES:
-            if self._put(wire.encode_message(kind, self._writer_id, counter, body)):
+        else:
+            if length <= wire.MAX_FRAMED_MESSAGE_BYTES and self._put(
+                wire.encode_message(kind, self._writer_id, counter, head + data)
+            ):
                 return True
-        name = self._files.write(wire.encode_frame(kind, self._writer_id, counter, body))
+            parts = wire.encode_parts(kind, self._writer_id, counter, head, data)
+        name = self._files.write(*parts)
         if name is None:
             return False
         if length > wire.MAX_FRAMED_MESSAGE_BYTES:

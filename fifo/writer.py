@@ -332,8 +332,7 @@ class Writer:
             if len(data) > MAX_OTLP_BYTES:
                 self.dropped_count += 1
                 return False
-            body = encoding.encode_otlp(invocation.prefix, data)
-            return self._hand_over(invocation, messages.OTLP, body)
+            return self._hand_over(invocation, messages.OTLP, invocation.prefix, data)
         except Exception:  # noqa: BLE001 - a fault of ours is not the function's
             self.fault_count += 1
             return False
@@ -420,10 +419,10 @@ class Writer:
     def _send_body(
         self, invocation: Invocation, kind: int, time_unix_ns: int, body: messages.Body
     ) -> None:
-        encoded = encoding.encode_result(invocation.prefix, time_unix_ns, body)
-        if self._hand_over(invocation, kind, encoded):
+        head = encoding.encode_result_head(invocation.prefix, time_unix_ns, body)
+        if self._hand_over(invocation, kind, head, body.data):
             return
-        over = len(encoded) - wire.MAX_FRAMED_MESSAGE_BYTES
+        over = len(head) + len(body.data) - wire.MAX_FRAMED_MESSAGE_BYTES
         if over > 0:
             # No file could be written: what frames hold is better than nothing.
             kept = encoding.cut_utf8(body.data, len(body.data) - over)
@@ -431,18 +430,18 @@ class Writer:
                 kept, body.size_bytes, truncated=True, content_kind=body.content_kind
             )
             self.cut_count += 1
-            encoded = encoding.encode_result(invocation.prefix, time_unix_ns, body)
-            self._hand_over(invocation, kind, encoded)
+            head = encoding.encode_result_head(invocation.prefix, time_unix_ns, body)
+            self._hand_over(invocation, kind, head, body.data)
 
-    def _hand_over(self, invocation: Invocation, kind: int, body: bytes) -> bool:
-        """One message, within the budget; False where it was dropped (and counted)."""
+    def _hand_over(self, invocation: Invocation, kind: int, head: bytes, data: bytes = b"") -> bool:
+        """One message of the body ``head + data``; False where it was dropped (and counted)."""
         began_s = self._monotonic()
         if invocation.spent_s >= self._budget_s:
             self._outlet.skip()
             self.dropped_count += 1
             return False
         try:
-            if self._outlet.send(kind, body, invocation.prefix):
+            if self._outlet.send(kind, invocation.prefix, head, data):
                 return True
             self.dropped_count += 1
             return False
