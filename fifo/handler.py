@@ -5,7 +5,7 @@ import sys
 
 from fifo.current import current_invocation, current_span_id, process_writer
 from fifo.wrapping import like, without_our_frame
-from fifo.writer import Invocation, Writer
+from fifo.writer import Invocation, Writer, integer_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -103,10 +103,10 @@ def _begin(
         invocation = sender.start(
             request_id,
             deadline_unix_ms=_deadline_unix_ms(context, sender),
-            memory_mb=_integer(getattr(context, "memory_limit_in_mb", 0)),
-            invoked_function_arn=_text(getattr(context, "invoked_function_arn", "")),
-            log_group=_text(getattr(context, "log_group_name", "")),
-            log_stream=_text(getattr(context, "log_stream_name", "")),
+            memory_limit_in_mb=getattr(context, "memory_limit_in_mb", None),
+            invoked_function_arn=getattr(context, "invoked_function_arn", None),
+            log_group_name=getattr(context, "log_group_name", None),
+            log_stream_name=getattr(context, "log_stream_name", None),
             xray_header=os.environ.get("_X_AMZN_TRACE_ID", ""),
             tenant_id=_text(getattr(context, "tenant_id", "")),
             # Lambda invokes a durable function with its execution's ARN, anew for each replay.
@@ -128,17 +128,8 @@ def _deadline_unix_ms(context: object, sender: Writer) -> int:
     if isinstance(deadline, int):
         return deadline
     remaining = getattr(context, "get_remaining_time_in_millis", None)
-    left_ms = _integer(remaining()) if callable(remaining) else 0
+    left_ms = integer_in(remaining()) if callable(remaining) else 0
     return sender.unix_ns() // 1_000_000 + left_ms
-
-
-def _integer(value: object) -> int:
-    """Lambda's context gives the memory as text."""
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        value = int(value)
-    if not isinstance(value, int) or value < 0:
-        return 0
-    return value if value <= 0xFFFF_FFFF else 0xFFFF_FFFF
 
 
 def _text(value: object) -> str:

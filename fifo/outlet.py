@@ -79,17 +79,11 @@ class Outlet:
             self._renew()
         counter = next(self._counter)
         length = len(head) + len(data)
-        if length <= wire.MAX_BODY_BYTES:
-            parts = wire.encode_parts(kind, self._writer_id, counter, head, data)
-            if self._put((b"".join(parts),)):
-                return True
-        else:
-            if length <= wire.MAX_FRAMED_MESSAGE_BYTES and self._put(
-                wire.encode_message(kind, self._writer_id, counter, head + data)
-            ):
-                return True
-            parts = wire.encode_parts(kind, self._writer_id, counter, head, data)
-        name = self._files.write(*parts)
+        if length <= wire.MAX_FRAMED_MESSAGE_BYTES and self._put(
+            wire.encode_message(kind, self._writer_id, counter, head + data)
+        ):
+            return True
+        name = self._files.write(*wire.encode_parts(kind, self._writer_id, counter, head, data))
         if name is None:
             return False
         if length > wire.MAX_FRAMED_MESSAGE_BYTES:

@@ -59,6 +59,24 @@ class Invocation:
         self.trigger = triggers.OTHER
 
 
+class _Known:
+    """What is known of where the function runs, checked and encoded; `place` is what it came from.
+
+    Of one place all together, since several threads may handle invocations.
+    """
+
+    __slots__ = ("fields", "memory_mb", "place")
+
+    def __init__(self, place: "tuple[object, ...]") -> None:
+        self.place = place
+        self.memory_mb = integer_in(place[0])
+        # In the order of their tags.
+        self.fields = b"".join(
+            encoding.encode_field(tag, text) if isinstance(text, str) else b""
+            for tag, text in enumerate(place[1:], messages.TAG_INVOKED_ARN)
+        )
+
+
 class Writer:
     """One for a process. Everything ambient is handed in.
 
@@ -73,8 +91,7 @@ class Writer:
         "_draw",
         "_drops_told",
         "_environ",
-        "_fields",
-        "_fields_key",
+        "_known",
         "_monotonic",
         "_nobody",
         "_outlet",
@@ -110,8 +127,7 @@ class Writer:
         self._unix_ns = unix_ns
         self._control = -1
         self._started = False
-        self._fields = b""
-        self._fields_key: tuple[str, ...] = ()
+        self._known = _Known((None,) * 4)
         self._drops_told = 0
         self._propagators: tuple[str, ...] = propagation.DEFAULT
         self._propagators_of: mailbox.Policy | None = None
@@ -140,16 +156,20 @@ class Writer:
         request_id: str,
         *,
         deadline_unix_ms: int = 0,
-        memory_mb: int = 0,
-        invoked_function_arn: str = "",
-        log_group: str = "",
-        log_stream: str = "",
+        memory_limit_in_mb: object = None,
+        invoked_function_arn: object = None,
+        log_group_name: object = None,
+        log_stream_name: object = None,
         xray_header: str = "",
         tenant_id: str = "",
         durable_execution_arn: str = "",
         event: object = None,
     ) -> "Invocation | None":
-        """Send START; None where nothing is to be sent for this invocation."""
+        """Send START; None where nothing is to be sent for this invocation.
+
+        Memory, ARN, log group and log stream are taken as a handler's context has them; what is
+        of another type is left out.
+        """
         try:
             outlet = self._outlet
             outlet.check()
@@ -173,14 +193,12 @@ class Writer:
             if parent is not None:
                 invocation.flags = parent.flags & 0x03
                 invocation.tracestate = parent.tracestate
-            # In the order of their tags; these three are the same for a process's whole life.
-            key = (invoked_function_arn, log_group, log_stream)
-            if key != self._fields_key:
-                self._fields = b"".join(
-                    encoding.encode_field(tag, text) for tag, text in enumerate(key, 1)
-                )
-                self._fields_key = key
-            fields = self._fields
+            place = (memory_limit_in_mb, invoked_function_arn, log_group_name, log_stream_name)
+            known = self._known
+            if known.place != place:
+                # As a rule once in a process's life.
+                known = self._known = _Known(place)
+            fields = known.fields
             if xray_header:
                 fields += encoding.encode_field(messages.TAG_XRAY_HEADER, xray_header)
             if tenant_id:
@@ -198,7 +216,7 @@ class Writer:
                 trace_id,
                 self._unix_ns(),
                 deadline_unix_ms,
-                memory_mb,
+                known.memory_mb,
                 outlet.pid,
                 fields + caller.context_fields(names, found, parent),
                 cold_start=cold,
@@ -470,3 +488,10 @@ class Writer:
             drawn = self._draw(size)
             if drawn.strip(b"\0"):
                 return drawn
+
+
+def integer_in(value: object) -> int:
+    """`value` within 32 bits; Lambda's context gives the memory as text. Else 0."""
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value)
+    return min(max(value, 0), 0xFFFF_FFFF) if isinstance(value, int) else 0

@@ -47,10 +47,10 @@ def test_start_and_result_arrive(reading_end: ReadingEnd) -> None:
     invocation = writer.start(
         REQUEST,
         deadline_unix_ms=3,
-        memory_mb=128,
+        memory_limit_in_mb="128",
         invoked_function_arn="arn",
-        log_group="group",
-        log_stream="stream",
+        log_group_name="group",
+        log_stream_name="stream",
         xray_header="Root=1",
     )
     assert invocation is not None
