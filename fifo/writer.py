@@ -405,10 +405,11 @@ class Writer:
 
     def _named_propagators(self) -> "tuple[str, ...]":
         """``OTEL_PROPAGATORS``, else the policy's, else the default."""
-        if self.policy is not self._propagators_of:
-            self._propagators_of = self.policy
-            text = self._environ.get("OTEL_PROPAGATORS") or self.policy.propagators
+        policy = self.policy
+        if policy is not self._propagators_of:
+            text = self._environ.get("OTEL_PROPAGATORS") or policy.propagators
             self._propagators = propagation.names_in(text)[0] if text else propagation.DEFAULT
+            self._propagators_of = policy
         return self._propagators
 
     def _is_spared(self, invocation: Invocation) -> bool:
