@@ -43,14 +43,12 @@ class Encoder:
             except Exception:  # noqa: BLE001, S110 - the value's own code may raise anything
                 pass  # a key that is no text, NaN, a cycle: the careful way describes them
             else:
-                cut = encoding.cut_utf8(data, max_bytes)
-                self._careful = len(cut) < len(data)
-                return messages.Body(
-                    cut,
-                    len(data),
-                    truncated=len(cut) < len(data),
-                    content_kind=messages.JSON,
-                )
+                size = len(data)
+                over = size > max_bytes
+                if over:
+                    self._careful = True
+                    data = encoding.cut_utf8(data, max_bytes)
+                return messages.Body(data, size, truncated=over, content_kind=messages.JSON)
         text, whole = bounded_text(value, max_bytes)
         data = text.encode("utf-8", "backslashreplace")
         cut = encoding.cut_utf8(data, max_bytes)
@@ -83,10 +81,40 @@ def attributes_text(attributes: object) -> str:
     """
     if not attributes:
         return ""
+    plain = _plain_text(attributes)
+    if plain:
+        return plain
     text, whole = bounded_text(attributes, encoding.MAX_ATTRIBUTES_BYTES)
     if not whole or len(text.encode("utf-8", "replace")) > encoding.MAX_ATTRIBUTES_BYTES:
         return '{"spanpipe.attributes":"over 32768 bytes"}'
     return text if text[:1] == "{" else ""
+
+
+_PLAIN_CHARACTERS = 1024
+_PLAIN_COUNT = 32
+
+
+def _plain_text(attributes: object) -> str:
+    """As `bounded_text` would write it, six times as fast; "" where they are not few and plain."""
+    if type(attributes) is not dict or len(attributes) > _PLAIN_COUNT:
+        return ""
+    pairs: list[str] = []
+    for key, value in list(attributes.items()):
+        kind = type(value)
+        if type(key) is not str or len(key) > _PLAIN_CHARACTERS:
+            return ""
+        if kind is str and len(value) <= _PLAIN_CHARACTERS:
+            text = encode_basestring(value)
+        elif kind is int:
+            text = _int_text(value)
+        elif kind is bool:
+            text = "true" if value else "false"
+        else:
+            return ""
+        pairs.append(f"{encode_basestring(key)}:{text}")
+    text = f"{{{','.join(pairs)}}}"
+    # A character has four bytes at most.
+    return text if 4 * len(text) <= encoding.MAX_ATTRIBUTES_BYTES else ""
 
 
 class _FullError(Exception):

@@ -77,15 +77,11 @@ def encode_start(
     )
 
 
-def _encode_body(time_unix_ns: int, body: Body) -> bytes:
+def encode_result_head(prefix: bytes, time_unix_ns: int, body: Body) -> bytes:
+    """What RESULT's body has before `body.data`; PARTIAL's too, at the time it was emitted."""
     size = UNKNOWN_SIZE if body.size_bytes is None else body.size_bytes
     flags = FLAG_TRUNCATED if body.truncated else 0
-    return RESULT_LAYOUT.pack(time_unix_ns, size, flags, body.content_kind)
-
-
-def encode_result(prefix: bytes, time_unix_ns: int, body: Body) -> bytes:
-    """RESULT's body, `body.data` last; PARTIAL's too, and the time is when it was emitted."""
-    return b"".join((prefix, _encode_body(time_unix_ns, body), body.data))
+    return prefix + RESULT_LAYOUT.pack(time_unix_ns, size, flags, body.content_kind)
 
 
 MAX_ERROR_TYPE_BYTES = 256
@@ -152,11 +148,6 @@ def encode_event(
 
 NOBODY = bytes(1) + NO_SPAN
 """The opening of OTLP's body outside of any invocation."""
-
-
-def encode_otlp(prefix: bytes, data: bytes) -> bytes:
-    """OTLP's body; `data` is an encoded ExportTraceServiceRequest."""
-    return prefix + data
 
 
 def encode_file(prefix: bytes, name: str) -> bytes:

@@ -15,10 +15,11 @@ class TooLargeError(StrangeFileError):
     """It is one of ours, and over its bound."""
 
 
-def write_whole(directory: str, name: str, data: "bytes | memoryview") -> None:
-    """Write `data` to ``directory/name``, mode 0600, under another name first.
+def write_whole(directory: str, name: str, *parts: "bytes | memoryview") -> None:
+    """Write `parts`, one after the other, to ``directory/name``, mode 0600.
 
-    Whoever lists the folder sees whole files alone. Raises OSError, and leaves nothing then.
+    They are written under another name first: whoever lists the folder sees whole files alone.
+    Raises OSError, and leaves nothing then.
     """
     path = f"{directory}/{name}"
     temporary = path + ".part"
@@ -26,9 +27,10 @@ def write_whole(directory: str, name: str, data: "bytes | memoryview") -> None:
     descriptor = os.open(temporary, flags, 0o600)
     try:
         try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(descriptor, view) :]
+            for part in parts:
+                view = memoryview(part)
+                while view:
+                    view = view[os.write(descriptor, view) :]
         finally:
             os.close(descriptor)
         os.rename(temporary, path)

@@ -5,7 +5,7 @@ import sys
 
 from fifo.current import current_invocation, current_span_id, process_writer
 from fifo.wrapping import like, without_our_frame
-from fifo.writer import Invocation, Writer
+from fifo.writer import Invocation, Writer, integer_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ def _begin(
 ) -> "Invocation | None":
     """START for the invocation of this call; None where there is none to speak of."""
     try:
+        event = kwargs.get("event", args[0] if args else None)
         context = kwargs.get("context", args[-1] if args else None)
         request_id = getattr(context, "aws_request_id", None)
         if not isinstance(request_id, str):
@@ -99,17 +100,19 @@ def _begin(
         around = current_invocation.get()
         if around is not None and around.request_id == request_id:
             return None  # decorated twice, or wrapped and decorated
-        event = _event(args, kwargs)
         invocation = sender.start(
             request_id,
             deadline_unix_ms=_deadline_unix_ms(context, sender),
-            memory_mb=_integer(getattr(context, "memory_limit_in_mb", 0)),
-            invoked_function_arn=_text(getattr(context, "invoked_function_arn", "")),
-            log_group=_text(getattr(context, "log_group_name", "")),
-            log_stream=_text(getattr(context, "log_stream_name", "")),
+            memory_limit_in_mb=getattr(context, "memory_limit_in_mb", None),
+            invoked_function_arn=getattr(context, "invoked_function_arn", None),
+            log_group_name=getattr(context, "log_group_name", None),
+            log_stream_name=getattr(context, "log_stream_name", None),
             xray_header=os.environ.get("_X_AMZN_TRACE_ID", ""),
             tenant_id=_text(getattr(context, "tenant_id", "")),
-            durable_execution_arn=_durable_execution_arn(event),
+            # Lambda invokes a durable function with its execution's ARN, anew for each replay.
+            durable_execution_arn=(
+                _text(event.get("DurableExecutionArn")) if isinstance(event, dict) else ""
+            ),
             event=event,
         )
         if invocation is not None and sender.policy.request:
@@ -120,29 +123,13 @@ def _begin(
         return None
 
 
-def _durable_execution_arn(event: object) -> str:
-    """Lambda invokes a durable function with its execution's ARN, anew for each replay."""
-    return _text(event.get("DurableExecutionArn")) if isinstance(event, dict) else ""
-
-
-def _event(args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> "Any":
-    return kwargs.get("event", args[0] if args else None)
-
-
 def _deadline_unix_ms(context: object, sender: Writer) -> int:
     deadline = getattr(context, "_epoch_deadline_time_in_ms", None)
     if isinstance(deadline, int):
         return deadline
     remaining = getattr(context, "get_remaining_time_in_millis", None)
-    left_ms = _integer(remaining()) if callable(remaining) else 0
+    left_ms = integer_in(remaining()) if callable(remaining) else 0
     return sender.unix_ns() // 1_000_000 + left_ms
-
-
-def _integer(value: object) -> int:
-    """Lambda's context gives the memory as text."""
-    if isinstance(value, str):
-        value = int(value) if value.isascii() and value.isdigit() else 0
-    return min(max(value, 0), 0xFFFF_FFFF) if isinstance(value, int) else 0
 
 
 def _text(value: object) -> str:

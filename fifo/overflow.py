@@ -51,22 +51,21 @@ class Overflow:
                 self._waiting.pop(name, None)
         return len(self._waiting)
 
-    def write(self, data: bytes) -> "str | None":
-        """Write `data` as one file; its name, or None where a bound or the disk forbids it."""
-        if len(self._waiting) >= MAX_FILES or self._waiting_bytes() + len(data) > MAX_FILES_BYTES:
+    def write(self, *parts: bytes) -> "str | None":
+        """Write `parts` as one file; its name, or None where a bound or the disk forbids it."""
+        size = sum(map(len, parts))
+        if not self._has_room(size):
             self.waiting_count()
-            if (
-                len(self._waiting) >= MAX_FILES
-                or self._waiting_bytes() + len(data) > MAX_FILES_BYTES
-            ):
+            if not self._has_room(size):
                 return None
         name = PREFIX + self._draw(_RANDOM_BYTES).hex() + SUFFIX
         try:
-            files.write_whole(self._directory, name, data)
+            files.write_whole(self._directory, name, *parts)
         except OSError:
             return None
-        self._waiting[name] = len(data)
+        self._waiting[name] = size
         return name
 
-    def _waiting_bytes(self) -> int:
-        return sum(self._waiting.values())
+    def _has_room(self, size: int) -> bool:
+        waiting = self._waiting
+        return len(waiting) < MAX_FILES and sum(waiting.values()) + size <= MAX_FILES_BYTES

@@ -3,11 +3,11 @@
 Nothing here follows a link, unlinks a path or waits.
 """
 
-import array
 import errno
 import fcntl
 import os
 import stat
+import sys
 import termios
 
 from fifo.errors import HostilePathError
@@ -26,6 +26,7 @@ CONTROL_CAPACITY_BYTES = 4096
 _F_SETPIPE_SZ = 1031
 _F_GETPIPE_SZ = 1032
 """linux/fcntl.h; `fcntl` names them from Python 3.10 on, but not on every libc."""
+_NO_INT = bytes(4)
 _BASE_FLAGS = os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -90,6 +91,5 @@ def capacity_bytes(descriptor: int) -> int:
 
 def unread_bytes(descriptor: int) -> int:
     """FIONREAD: what waits in the pipe, from either end."""
-    count = array.array("i", [0])
-    fcntl.ioctl(descriptor, termios.FIONREAD, count)
-    return count[0]
+    # Not by `array`, which imports `collections`: two milliseconds.
+    return int.from_bytes(fcntl.ioctl(descriptor, termios.FIONREAD, _NO_INT), sys.byteorder)

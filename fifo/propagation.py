@@ -34,7 +34,7 @@ MAX_BAGGAGE = 8192
 MAX_XRAY = 1024
 """Lambda's own are below 300 characters."""
 
-_HEX = frozenset("0123456789abcdef")
+_HEX = "0123456789abcdef"
 _KEY = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-*/")
 _OWS = " \t"
 
@@ -191,14 +191,14 @@ def baggage_in(carrier: "Mapping[str, str]") -> str:
 
 
 def _is_hex(text: str, count: int) -> bool:
-    return len(text) == count and _HEX.issuperset(text)
+    return len(text) == count and not text.strip(_HEX)
 
 
 def _ids(trace_text: str, span_text: str) -> "tuple[bytes, bytes] | None":
     if not (_is_hex(trace_text, 32) and _is_hex(span_text, 16)):
         return None
     trace_id, span_id = bytes.fromhex(trace_text), bytes.fromhex(span_text)
-    return (trace_id, span_id) if any(trace_id) and any(span_id) else None
+    return (trace_id, span_id) if trace_id.strip(b"\0") and span_id.strip(b"\0") else None
 
 
 def valid_tracestate(text: str) -> str:

@@ -152,8 +152,8 @@ def _http(found: Found, method: object, path: object, route: str, agent: object 
 
 def _request_context(event: "dict[str, Any]", found: Found) -> bool:
     context = _part(event, "requestContext")
-    _headers(event.get("headers"), found.carrier)
-    _headers(event.get("multiValueHeaders"), found.carrier)
+    # Where both are there they hold the same names; a load balancer sends one of them.
+    _headers(event.get("headers") or event.get("multiValueHeaders"), found.carrier)
     http = _part(context, "http")
     if http:  # payload 2.0: an HTTP API or a function URL
         route = event.get("routeKey")

@@ -93,6 +93,17 @@ def encode_frame(
     return b"".join((head, _CRC.pack(zlib.crc32(body, zlib.crc32(head))), body))
 
 
+def encode_parts(
+    kind: int, writer_id: int, counter: int, head: bytes, data: bytes
+) -> "tuple[bytes, bytes, bytes, bytes]":
+    """As `encode_frame` of ``head + data``, in parts, so that long `data` is not copied."""
+    opening = _HEADER.pack(
+        MAGIC, VERSION, kind, 0, 1, writer_id, counter & 0xFFFFFFFF, len(head) + len(data)
+    )
+    checksum = zlib.crc32(data, zlib.crc32(head, zlib.crc32(opening)))
+    return opening, _CRC.pack(checksum), head, data
+
+
 def encode_message(kind: int, writer_id: int, counter: int, body: bytes) -> list[bytes]:
     """The frames of one message for a pipe, in order.
 

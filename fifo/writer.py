@@ -1,19 +1,17 @@
 """The function's end of the channel: hands messages over, and never costs more than its budget.
 
-Nothing here blocks, and nothing raises into the function. The descriptor is opened without
-blocking and kept; a pipe that is full, broken or not to be trusted sends the message to a
-file at once. Without an extension (no FIFO at the path) nothing is written at all.
+Nothing here blocks, and nothing raises into the function. What is to be said is encoded and
+goes into the `Outlet`; what costs more than the budget is not said.
 """
 
-import errno
-import itertools
 import os
-import sys
 import time
 
-from fifo import encoding, mailbox, messages, overflow, pipes, propagation, triggers, wire
+from fifo import caller, encoding, mailbox, messages, pipes, propagation, triggers, wire
 from fifo.bounded_json import Encoder, attributes_text
-from fifo.errors import HostilePathError
+from fifo.errors import HostilePathError, ProtocolError
+from fifo.failures import failure_of
+from fifo.outlet import Outlet
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,13 +47,11 @@ class Invocation:
         "trigger",
     )
 
-    def __init__(
-        self, request_id: str, trace_id: bytes, span_id: bytes, prefix: "bytes | None" = None
-    ) -> None:
+    def __init__(self, request_id: str, trace_id: bytes, span_id: bytes, prefix: bytes) -> None:
         self.request_id = request_id
         self.trace_id = trace_id
         self.span_id = span_id
-        self.prefix = prefix or encoding.encode_prefix(request_id, span_id)
+        self.prefix = prefix
         self.spent_s = 0.0
         self.flags = propagation.SAMPLED
         # What an SDK in the function is told: without a sampler it records whatever comes.
@@ -66,6 +62,24 @@ class Invocation:
         self.trigger = triggers.OTHER
 
 
+class _Known:
+    """What is known of where the function runs, checked and encoded; `place` is what it came from.
+
+    Of one place all together, since several threads may handle invocations.
+    """
+
+    __slots__ = ("fields", "memory_mb", "place")
+
+    def __init__(self, place: "tuple[object, ...]") -> None:
+        self.place = place
+        self.memory_mb = integer_in(place[0])
+        # In the order of their tags.
+        self.fields = b"".join(
+            encoding.encode_field(tag, text) if isinstance(text, str) else b""
+            for tag, text in enumerate(place[1:], messages.TAG_INVOKED_ARN)
+        )
+
+
 class Writer:
     """One for a process. Everything ambient is handed in.
 
@@ -74,28 +88,21 @@ class Writer:
     """
 
     __slots__ = (
-        "_absent",
-        "_broken",
         "_budget_s",
         "_control",
-        "_counter",
-        "_descriptor",
         "_directory",
         "_draw",
         "_drops_told",
         "_environ",
-        "_fields",
-        "_fields_key",
-        "_files",
+        "_known",
         "_monotonic",
         "_nobody",
-        "_pid",
+        "_outlet",
         "_propagators",
-        "_propagators_text",
+        "_propagators_of",
+        "_record",
         "_started",
         "_unix_ns",
-        "_warned",
-        "_writer_id",
         "current",
         "cut_count",
         "dropped_count",
@@ -121,21 +128,14 @@ class Writer:
         self._draw = draw
         self._monotonic = monotonic
         self._unix_ns = unix_ns
-        self._descriptor = -1
         self._control = -1
-        self._absent = False
-        self._broken = True
-        self._warned = False
         self._started = False
-        self._fields = b""
-        self._fields_key: tuple[str, ...] = ()
+        self._known = _Known((None,) * 4)
         self._drops_told = 0
         self._propagators: tuple[str, ...] = propagation.DEFAULT
-        self._propagators_text = ""
-        self._files = overflow.Overflow(directory, draw)
-        self._pid = -1
-        self._writer_id = 0
-        self._counter = itertools.count(1)
+        self._propagators_of: mailbox.Policy | None = None
+        self._record = b""
+        self._outlet = Outlet(directory, draw)
         self.encoder = Encoder()
         self.request_encoder = Encoder()
         self.policy = mailbox.Policy()
@@ -159,30 +159,38 @@ class Writer:
         request_id: str,
         *,
         deadline_unix_ms: int = 0,
-        memory_mb: int = 0,
-        invoked_function_arn: str = "",
-        log_group: str = "",
-        log_stream: str = "",
+        memory_limit_in_mb: object = None,
+        invoked_function_arn: object = None,
+        log_group_name: object = None,
+        log_stream_name: object = None,
         xray_header: str = "",
         tenant_id: str = "",
         durable_execution_arn: str = "",
         event: object = None,
     ) -> "Invocation | None":
-        """Send START; None where nothing is to be sent for this invocation."""
+        """Send START; None where nothing is to be sent for this invocation.
+
+        Memory, ARN, log group and log stream are taken as a handler's context has them; what is
+        of another type is left out.
+        """
         try:
-            self._read_policy()
-            if not self.policy.enabled or not messages.valid_request_id(request_id):
-                return None
-            self._check_descriptor()
+            outlet = self._outlet
+            outlet.check()
             self._nobody = None
-            if self._absent:
+            if outlet.absent:
+                return None
+            self._read_policy()
+            if not self.policy.enabled:
                 return None
             found = triggers.recognise(event, self.policy.event_path)
             names = self._named_propagators()
-            parent = self._parent(names, found, xray_header)
+            parent = caller.parent_of(names, found, xray_header)
+            span_id = self._random_id(8)
             trace_id = self._random_id(16) if parent is None else parent.trace_id
-            invocation = Invocation(request_id, trace_id, self._random_id(8))
-            invocation.propagators, invocation.trigger = names, found.trigger
+            prefix = encoding.encode_prefix(request_id, span_id)
+            invocation = Invocation(request_id, trace_id, span_id, prefix)
+            invocation.propagators = names
+            invocation.trigger = found.trigger
             if found.carrier and propagation.BAGGAGE in names:
                 invocation.baggage = propagation.baggage_in(found.carrier)
             if parent is not None:
@@ -191,36 +199,38 @@ class Writer:
             if self.policy.sampler:
                 invocation.flags = self._told_flags(trace_id, parent)
                 invocation.sdk_flags = invocation.flags
-            # In the order of their tags.
-            key = (
-                invoked_function_arn,
-                log_group,
-                log_stream,
-                xray_header,
-                tenant_id,
-                durable_execution_arn,
-            )
-            if key != self._fields_key:
-                self._fields = b"".join(
-                    encoding.encode_field(tag, text) for tag, text in enumerate(key, 1)
+            place = (memory_limit_in_mb, invoked_function_arn, log_group_name, log_stream_name)
+            known = self._known
+            if known.place != place:
+                # As a rule once in a process's life.
+                known = self._known = _Known(place)
+            fields = known.fields
+            if xray_header:
+                fields += encoding.encode_field(messages.TAG_XRAY_HEADER, xray_header)
+            if tenant_id:
+                fields += encoding.encode_field(messages.TAG_TENANT_ID, tenant_id)
+            if durable_execution_arn:
+                fields += encoding.encode_field(
+                    messages.TAG_DURABLE_EXECUTION_ARN, durable_execution_arn
                 )
-                self._fields_key = key
             cold = not self._started and (
                 self._environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") != _NOT_COLD
             )
             self._started = True
             body = encoding.encode_start(
-                invocation.prefix,
-                invocation.trace_id,
+                prefix,
+                trace_id,
                 self._unix_ns(),
                 deadline_unix_ms,
-                memory_mb,
-                os.getpid(),
-                self._fields + self._context_fields(names, found, parent),
+                known.memory_mb,
+                outlet.pid,
+                fields + caller.context_fields(names, found, parent),
                 cold_start=cold,
             )
             self._hand_over(invocation, messages.START, body)
             self.current = invocation
+        except ProtocolError:
+            return None  # the request ID is none
         except Exception:  # noqa: BLE001 - a fault of ours is not the function's
             self.fault_count += 1
             return None
@@ -338,7 +348,7 @@ class Writer:
         try:
             if invocation is None:
                 invocation = self._outside()
-            if not self.policy.enabled or self._absent or self._is_spared(invocation):
+            if not self.policy.enabled or self._outlet.absent or self._is_spared(invocation):
                 return False
             data = encode()
             if not data:
@@ -346,8 +356,7 @@ class Writer:
             if len(data) > MAX_OTLP_BYTES:
                 self.dropped_count += 1
                 return False
-            body = encoding.encode_otlp(invocation.prefix, data)
-            return self._hand_over(invocation, messages.OTLP, body)
+            return self._hand_over(invocation, messages.OTLP, invocation.prefix, data)
         except Exception:  # noqa: BLE001 - a fault of ours is not the function's
             self.fault_count += 1
             return False
@@ -356,7 +365,7 @@ class Writer:
         """Nobody's in particular, as in init; the pipe may not have been opened yet."""
         if self._nobody is None:
             self._nobody = Invocation("", b"", b"", encoding.NOBODY)
-            self._check_descriptor()
+            self._outlet.check()
         return self._nobody
 
     def flush(self, timeout_s: float) -> bool:
@@ -370,10 +379,9 @@ class Writer:
         dropped, self._drops_told = self.dropped_count - self._drops_told, self.dropped_count
         while True:
             try:
-                if dropped or self._absent or self._broken:
+                if dropped or self._outlet.absent or self._outlet.broken:
                     return False
-                unread = pipes.unread_bytes(self._descriptor)
-                if not unread and not self._files.waiting_count():
+                if self._outlet.is_read():
                     return True
             except Exception:  # noqa: BLE001 - a fault of ours is not the function's
                 self.fault_count += 1
@@ -394,70 +402,27 @@ class Writer:
 
     def close(self) -> None:
         """Close the descriptors."""
-        for descriptor in (self._descriptor, self._control):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self._descriptor = self._control = -1
-        self._broken = True
+        self._outlet.close()
+        if self._control >= 0:
+            os.close(self._control)
+        self._control = -1
 
     # How it is handed over
 
     def _named_propagators(self) -> "tuple[str, ...]":
         """``OTEL_PROPAGATORS``, else the policy's, else the default."""
-        text = self._environ.get("OTEL_PROPAGATORS") or self.policy.propagators
-        if text != self._propagators_text:
-            self._propagators_text = text
+        policy = self.policy
+        if policy is not self._propagators_of:
+            text = self._environ.get("OTEL_PROPAGATORS") or policy.propagators
             self._propagators = propagation.names_in(text)[0] if text else propagation.DEFAULT
+            self._propagators_of = policy
         return self._propagators
-
-    @staticmethod
-    def _parent(
-        names: "tuple[str, ...]", found: triggers.Found, xray_header: str
-    ) -> "propagation.Context | None":
-        if propagation.XRAY in names or propagation.XRAY_LAMBDA in names:
-            if xray_header:
-                found.carrier.setdefault("x-amzn-trace-id", xray_header)
-        elif not found.carrier:
-            return None
-        return propagation.extract(names, found.carrier)
 
     def _told_flags(self, trace_id: bytes, parent: "propagation.Context | None") -> int:
         from fifo import sampling  # only where there is a sampler
 
         caller_flags = None if parent is None else parent.flags
         return sampling.told_flags(self.policy.sampler, trace_id, caller_flags)
-
-    @staticmethod
-    def _context_fields(
-        names: "tuple[str, ...]", found: triggers.Found, parent: "propagation.Context | None"
-    ) -> bytes:
-        """What START says of the caller; nothing where nobody has said anything."""
-        fields = b""
-        if parent is not None:
-            text = propagation.traceparent(parent.trace_id, parent.span_id, parent.flags)
-            fields = encoding.encode_field(messages.TAG_PARENT, text)
-            fields += encoding.encode_field(messages.TAG_TRACESTATE, parent.tracestate)
-        cut = propagation.tracestate_cut(names, found.carrier) if parent is not None else 0
-        if found.trigger == triggers.OTHER and not cut:
-            return fields
-        attributes: dict[str, object] = {"faas.trigger": found.trigger, **found.attributes}
-        if cut:
-            attributes["spanpipe.tracestate.cut"] = cut
-        if found.cut_count:
-            attributes["spanpipe.links.cut"] = found.cut_count
-        if found.carriers:
-            links = []
-            for carrier in found.carriers:
-                link = propagation.extract(names, carrier)
-                if link is None:
-                    link = propagation.of_xray(carrier)
-                if link is not None:
-                    links.append(propagation.traceparent(link.trace_id, link.span_id, link.flags))
-            fields += encoding.encode_field(messages.TAG_LINKS, " ".join(links))
-        fields += encoding.encode_field(messages.TAG_SPAN_NAME, found.name)
-        return fields + encoding.encode_field(
-            messages.TAG_TRIGGER_ATTRIBUTES, attributes_text(attributes)
-        )
 
     def _is_spared(self, invocation: Invocation) -> bool:
         """Whether a detail is dropped, and counted, before anything is spent on encoding it."""
@@ -466,7 +431,7 @@ class Writer:
             return True
         if invocation.spent_s >= DETAILS_PART * self._budget_s:
             # Its number is used up, so that the extension misses it.
-            next(self._counter)
+            self._outlet.skip()
             self.dropped_count += 1
             return True
         return False
@@ -485,10 +450,10 @@ class Writer:
     def _send_body(
         self, invocation: Invocation, kind: int, time_unix_ns: int, body: messages.Body
     ) -> None:
-        encoded = encoding.encode_result(invocation.prefix, time_unix_ns, body)
-        if self._hand_over(invocation, kind, encoded):
+        head = encoding.encode_result_head(invocation.prefix, time_unix_ns, body)
+        if self._hand_over(invocation, kind, head, body.data):
             return
-        over = len(encoded) - wire.MAX_FRAMED_MESSAGE_BYTES
+        over = len(head) + len(body.data) - wire.MAX_FRAMED_MESSAGE_BYTES
         if over > 0:
             # No file could be written: what frames hold is better than nothing.
             kept = encoding.cut_utf8(body.data, len(body.data) - over)
@@ -496,102 +461,23 @@ class Writer:
                 kept, body.size_bytes, truncated=True, content_kind=body.content_kind
             )
             self.cut_count += 1
-            encoded = encoding.encode_result(invocation.prefix, time_unix_ns, body)
-            self._hand_over(invocation, kind, encoded)
+            head = encoding.encode_result_head(invocation.prefix, time_unix_ns, body)
+            self._hand_over(invocation, kind, head, body.data)
 
-    def _hand_over(self, invocation: Invocation, kind: int, body: bytes) -> bool:
-        """One message, by pipe or by file; False where it was dropped (and counted)."""
+    def _hand_over(self, invocation: Invocation, kind: int, head: bytes, data: bytes = b"") -> bool:
+        """One message of the body ``head + data``; False where it was dropped (and counted)."""
         began_s = self._monotonic()
-        if self._pid != os.getpid():
-            self._renew()
-        counter = next(self._counter)
         if invocation.spent_s >= self._budget_s:
+            self._outlet.skip()
             self.dropped_count += 1
             return False
         try:
-            if len(body) <= wire.MAX_FRAMED_MESSAGE_BYTES:
-                frames = wire.encode_message(kind, self._writer_id, counter, body)
-                if self._put(frames):
-                    return True
-            whole = wire.encode_frame(kind, self._writer_id, counter, body)
-            name = self._files.write(whole)
-            if name is None:
-                self.dropped_count += 1
-                return False
-            if len(body) > wire.MAX_FRAMED_MESSAGE_BYTES:
-                # The frame makes it read at once; without it the next boundary does.
-                named = encoding.encode_file(invocation.prefix, name)
-                self._put(
-                    [wire.encode_frame(messages.FILE, self._writer_id, next(self._counter), named)]
-                )
-            return True
+            if self._outlet.send(kind, invocation.prefix, head, data):
+                return True
+            self.dropped_count += 1
+            return False
         finally:
             invocation.spent_s += self._monotonic() - began_s
-
-    def _put(self, frames: "list[bytes]") -> bool:
-        """All of `frames` into the pipe; False where it is full, broken or not to be had."""
-        if self._broken:
-            return False
-        try:
-            for frame in frames:
-                os.write(self._descriptor, frame)
-        except BlockingIOError:
-            return False
-        except BrokenPipeError:
-            # The extension went away; another may have opened the pipe since.
-            self._open()
-            if self._broken:
-                return False
-            try:
-                for frame in frames:
-                    os.write(self._descriptor, frame)
-            except OSError:
-                self._broken = True
-                return False
-        except OSError:
-            self._broken = True
-            return False
-        return True
-
-    def _check_descriptor(self) -> None:
-        """At START: open what is not open, and follow a FIFO that was made anew."""
-        if not self._broken:
-            try:
-                if os.fstat(self._descriptor).st_nlink:
-                    return
-            except OSError:
-                self._descriptor = -1
-        self._open()
-
-    def _open(self) -> None:
-        self._broken = True
-        try:
-            opened = pipes.open_fifo(f"{self._directory}/{pipes.RESULTS_NAME}", os.O_WRONLY)
-        except FileNotFoundError:
-            self._absent = True
-            self._warn(
-                f"no extension: {self._directory}/{pipes.RESULTS_NAME} is not there, so this "
-                "function's results go nowhere; add the spanpipe layer, or try it here with: "
-                "spanpipe run"
-            )
-            return
-        except HostilePathError as error:
-            self._absent = False
-            self._warn(f"{error}; results go by file")
-            return
-        except OSError as error:
-            # ENXIO: nobody reads. A reader may come back and finds the files.
-            self._absent = error.errno in (errno.ENOTDIR, errno.EACCES)
-            return
-        self._absent = False
-        if self._descriptor < 0:
-            self._descriptor = opened
-        else:
-            # The number stays, so that no other thread writes into a descriptor that was
-            # closed under it and given to somebody else.
-            os.dup2(opened, self._descriptor, inheritable=False)
-            os.close(opened)
-        self._broken = False
 
     def _read_policy(self) -> None:
         if self._control < 0:
@@ -604,56 +490,21 @@ class Writer:
             record = os.read(self._control, mailbox.RECORD_BYTES)
         except BlockingIOError:
             return
+        if record == self._record:
+            return  # put back as it was, as it is for each invocation
         policy = mailbox.decode_policy(record)
         if policy is not None:
-            self.policy = policy
-
-    def _renew(self) -> None:
-        """A new process (or the first message): an ID of its own, counted from 1."""
-        self._pid = os.getpid()
-        self._writer_id = int.from_bytes(self._draw(4), "big")
-        self._counter = itertools.count(1)
+            self.policy, self._record = policy, record
 
     def _random_id(self, size: int) -> bytes:
         while True:
             drawn = self._draw(size)
-            if any(drawn):
+            if drawn.strip(b"\0"):
                 return drawn
 
-    def _warn(self, text: str) -> None:
-        if self._warned:
-            return
-        self._warned = True
-        try:
-            sys.stderr.write(f"spanpipe: warning: {text}\n")
-        except (OSError, ValueError, AttributeError):
-            pass
 
-
-def failure_of(error: BaseException) -> bytes:
-    """The encoded type, message and stack trace of `error`, whatever its own code does."""
-    kind = type(error)
-    name = kind.__qualname__
-    if kind.__module__ not in ("builtins", "__main__"):
-        name = f"{kind.__module__}.{name}"
-    try:
-        message = str(error)
-    except Exception as inner:  # noqa: BLE001 - a hostile __str__ is the function's, not ours
-        message = f"<str raised {type(inner).__name__}>"
-    return encoding.encode_failure(name, message, _stack_trace(error))
-
-
-_STACK_FRAMES = 50
-"""The innermost frames of a trace that are kept: a RecursionError has a thousand."""
-
-
-def _stack_trace(error: BaseException) -> str:
-    try:
-        import traceback
-
-        lines = traceback.format_exception(
-            type(error), error, error.__traceback__, limit=-_STACK_FRAMES
-        )
-        return "".join(lines)
-    except Exception as inner:  # noqa: BLE001 - a hostile exception is the function's, not ours
-        return f"<no stack trace: {type(inner).__name__}>"
+def integer_in(value: object) -> int:
+    """`value` within 32 bits; Lambda's context gives the memory as text. Else 0."""
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value)
+    return min(max(value, 0), 0xFFFF_FFFF) if isinstance(value, int) else 0

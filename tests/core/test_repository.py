@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import fifo
 from docs import lifecycle_diagram
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,11 +59,20 @@ def test_fifo_imports_the_standard_library_alone() -> None:
     """What is in the function's process can clash with nothing in it; `fifo.otel` is for
     functions that bring OpenTelemetry, and nothing here imports it."""
     assert imports("fifo", without="otel.py") <= set(sys.stdlib_module_names)
-    program = "import sys, fifo.api, fifo.handler; print(*sys.modules)"
-    loaded = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    program = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        "from fifo import capture, span\nprint(*sys.modules)\n"
+        f"from fifo import {', '.join(fifo.__all__)}\nprint(*sys.modules)"
     )
-    assert {"fifo.otel", "opentelemetry"} & set(loaded.stdout.split()) == set()
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=True
+    )
+    usual, everything = (set(line.split()) for line in done.stdout.splitlines())
+    tops = {name.partition(".")[0] for name in everything}
+    assert tops - set(sys.stdlib_module_names) == {"__main__", "fifo"}
+    assert "fifo.otel" not in everything
+    heavy = {"array", "asyncio", "dataclasses", "inspect", "logging", "traceback", "typing"}
+    assert usual & heavy == set()
 
 
 def test_the_drawing_of_the_lifecycle_is_the_table() -> None:

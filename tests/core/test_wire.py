@@ -147,6 +147,15 @@ def test_a_message_over_seventeen_frames_is_for_a_file() -> None:
         wire.encode_message(2, 7, 1, largest + b"x")
 
 
+@given(st.integers(0, 255), st.integers(1, 2**33), st.binary(max_size=80), st.binary(max_size=80))
+def test_a_frame_in_parts_is_the_same_frame(
+    kind: int, counter: int, head: bytes, data: bytes
+) -> None:
+    """A long body need not be copied behind its fields to be framed."""
+    parts = wire.encode_parts(kind, 7, counter, head, data)
+    assert b"".join(parts) == wire.encode_frame(kind, 7, counter, head + data)
+
+
 def whole(units: list[wire.Frame | bytes], reassembler: Reassembler) -> list[RawMessage]:
     found = [reassembler.add(unit) for unit in units if isinstance(unit, wire.Frame)]
     return [message for message in found if message is not None]

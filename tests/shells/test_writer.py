@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fifo import mailbox, messages, overflow, pipes, wire
+from fifo import mailbox, messages, overflow, parsing, pipes, wire
 from fifo.writer import Invocation, Writer
 from tests.shells.conftest import ReadingEnd
 
@@ -47,10 +47,10 @@ def test_start_and_result_arrive(reading_end: ReadingEnd) -> None:
     invocation = writer.start(
         REQUEST,
         deadline_unix_ms=3,
-        memory_mb=128,
+        memory_limit_in_mb="128",
         invoked_function_arn="arn",
-        log_group="group",
-        log_stream="stream",
+        log_group_name="group",
+        log_stream_name="stream",
         xray_header="Root=1",
     )
     assert invocation is not None
@@ -119,6 +119,21 @@ def test_taking_the_record_empties_the_mailbox(reading_end: ReadingEnd) -> None:
     assert pipes.unread_bytes(reading_end.control) == 0
     writer.announce()
     assert (writer.policy.generation, writer.policy.max_body_bytes) == (5, 9)
+
+
+def test_a_record_put_back_is_taken_each_time(reading_end: ReadingEnd) -> None:
+    """Equal to the known one it says nothing new; the one behind it, that differs, is followed."""
+    writer = make_writer(reading_end.directory)
+    found = []
+    for policy in (mailbox.Policy(1, max_body_bytes=9),) * 2 + (mailbox.Policy(2),):
+        reading_end.publish(policy)
+        begun(writer)
+        found.append((pipes.unread_bytes(reading_end.control), writer.policy))
+    assert found == [
+        (0, mailbox.Policy(1, max_body_bytes=9)),
+        (0, mailbox.Policy(1, max_body_bytes=9)),
+        (0, mailbox.Policy(2)),
+    ]
 
 
 def test_large_messages_go_by_file(reading_end: ReadingEnd) -> None:
@@ -310,6 +325,30 @@ def test_a_forked_child_has_an_id_of_its_own(reading_end: ReadingEnd) -> None:
     run_python(program, str(reading_end.directory))
     assert sorted(texts(reading_end.messages())) == [b'"child"', b'"parent"']
     assert reading_end.reassembler.missing_count == 0
+
+
+def test_a_forked_childs_start_is_its_own(reading_end: ReadingEnd) -> None:
+    """START in a child tells the child's process ID, under a writer ID that is not the parent's."""
+    program = (
+        "import os, sys\n"
+        "from fifo.writer import Writer\n"
+        "writer = Writer(sys.argv[1], environ={})\n"
+        "writer.start('parent')\n"
+        "pid = os.fork()\n"
+        "if pid == 0:\n"
+        "    writer.start(f'child-{os.getpid()}')\n"
+        "    os._exit(0)\n"
+        "assert os.waitpid(pid, 0)[1] == 0\n"
+    )
+    run_python(program, str(reading_end.directory))
+    frames = wire.Decoder().feed(os.read(reading_end.results, 1 << 16))
+    assert [type(frame) for frame in frames] == [wire.Frame] * 2
+    parent, child = (one for one in frames if isinstance(one, wire.Frame))
+    assert (parent.counter, child.counter) == (1, 1)
+    assert parent.writer_id != child.writer_id
+    started = parsing.parse(child.kind, child.body)
+    assert isinstance(started, messages.Start)
+    assert started.request_id == f"child-{started.pid}"
 
 
 def test_flush_says_whether_all_was_read(reading_end: ReadingEnd) -> None:
