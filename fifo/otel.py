@@ -18,6 +18,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
 from fifo.current import invocation_of, process_writer
+from fifo.otlp_encoding import SpanEncoder
 from fifo.writer import BUDGET_S, Invocation, Writer
 
 MAX_SPANS = 512
@@ -31,20 +32,15 @@ _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 class FifoSpanExporter(SpanExporter):
     """Hands finished spans to the spanpipe extension, which sends them as they are.
 
-    As cheap as it is, `SimpleSpanProcessor` serves, and no span waits for a later invocation.
-    `writer` None: the process's own. Raises ImportError where the encoder is not installed.
+    Both of the SDK's processors serve. With `SimpleSpanProcessor` what had ended is there even
+    where the function dies; `BatchSpanProcessor` asks for a `force_flush` at the end, or spans
+    wait for a later invocation.
+    `writer` None: the process's own.
     Source: OpenTelemetry specification, "Trace SDK", "Span Exporter".
     """
 
     def __init__(self, writer: Writer | None = None) -> None:
-        try:
-            from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
-        except ImportError as error:
-            raise ImportError(
-                "FifoSpanExporter needs the package opentelemetry-exporter-otlp-proto-common "
-                f"in the function: {error}"
-            ) from error
-        self._encode = encode_spans
+        self._encode = SpanEncoder().encode
         self._writer = process_writer() if writer is None else writer
         self._is_shut_down = False
 
@@ -61,7 +57,7 @@ class FifoSpanExporter(SpanExporter):
         halves: list[Sequence[ReadableSpan]] = []
 
         def encoded() -> bytes:
-            data: bytes = self._encode(spans).SerializeToString()
+            data = self._encode(spans)
             if len(data) > MAX_BYTES and len(spans) > 1:
                 half = len(spans) // 2
                 halves.extend((spans[:half], spans[half:]))

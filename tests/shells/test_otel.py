@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import contextvars
 import subprocess
 import sys
@@ -66,7 +65,7 @@ def names(found: list[messages.Message]) -> list[list[str]]:
 
 
 def test_spans_arrive_as_the_librarys_encoder_writes_them(reading_end: ReadingEnd) -> None:
-    """The same bytes, with the invocation that they ended in, before its result."""
+    """The same message, with the invocation that they ended in, before its result."""
     from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 
     writer = make_writer(reading_end)
@@ -86,8 +85,11 @@ def test_spans_arrive_as_the_librarys_encoder_writes_them(reading_end: ReadingEn
     assert otlp == messages.Otlp(
         "r-1",
         start.invocation_span_id,
-        data=encode_spans(memory.get_finished_spans()).SerializeToString(),
+        data=otlp.data,
         span_count=1,
+    )
+    assert ExportTraceServiceRequest.FromString(otlp.data) == encode_spans(
+        memory.get_finished_spans()
     )
 
 
@@ -191,20 +193,22 @@ def test_a_span_that_cannot_be_encoded_never_reaches_the_function(
     assert writer.fault_count == 1
 
 
-def test_without_the_encoder_the_error_names_its_package(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """At construction, not at the first span."""
-    real = builtins.__import__
-
-    def without(name: str, *args: Any, **kwargs: Any) -> Any:
-        if name.startswith("opentelemetry.exporter"):
-            raise ImportError(name)
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ImportError, match="opentelemetry-exporter-otlp-proto-common"):
-        FifoSpanExporter()
+def test_it_takes_no_protobuf_into_the_function() -> None:
+    """Its import, and a span that it hands over, load the SDK and nothing more to encode it."""
+    program = (
+        "import sys\n"
+        "from opentelemetry.sdk.trace import TracerProvider\n"
+        "from opentelemetry.sdk.trace.export import SimpleSpanProcessor\n"
+        "from fifo.otel import FifoSpanExporter\n"
+        "provider = TracerProvider()\n"
+        "provider.add_span_processor(SimpleSpanProcessor(FifoSpanExporter()))\n"
+        "provider.get_tracer('tests').start_span('span').end()\n"
+        "print([name for name in sys.modules if 'protobuf' in name or '.proto' in name])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
 
 
 def test_the_sdk_finds_it_by_its_name() -> None:
