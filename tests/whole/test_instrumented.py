@@ -1,0 +1,163 @@
+"""OpenTelemetry's own instrumentation, unchanged: by our exporter the spans of the stock one."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterator, Mapping
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exporter.otlp_json import to_value
+from sandbox.environment import Function, LambdaEnvironment
+from sandbox.http_server import LoopbackServer
+from sandbox.launcher import write_extensions
+from sandbox.receiver import Receiver
+from tests.whole.emulator import ROOT
+from tests.whole.scenario import FOLDER
+
+WRAP = str(ROOT / "deploy" / "wrap")
+EVENTS = (b'{"number": 1}', b'{"number": 2, "fail": true}')
+LAMBDA_SCOPE = "opentelemetry.instrumentation.aws_lambda"
+VARIES = {
+    "faas.invocation_id": "drawn for each invocation",
+    "service.instance.id": "drawn for each process",
+}
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """What the function calls."""
+
+    def do_GET(self) -> None:
+        self._answer(404 if self.path == "/missing" else 200, b"{}")
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self._answer(200, b'{"Table": {"TableName": "orders", "ItemCount": 7}}')
+
+    def _answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("x-amzn-RequestId", "of the loopback")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    serving = LoopbackServer(_Handler)
+    yield f"http://{serving.address}"
+    serving.close()
+
+
+def instrument(folder: Path) -> str:
+    """A wrapper script as the instrumentation's documentation starts a program."""
+    script = folder / "instrument"
+    program = Path(sys.executable).with_name("opentelemetry-instrument")
+    script.write_text(f'#!/bin/sh\nexec {shlex.quote(str(program))} "$@"\n')
+    script.chmod(0o755)
+    return str(script)
+
+
+def told(
+    folder: Path, server: str, environ: Mapping[str, str], *, extension: bool
+) -> tuple[list[Any], list[str], list[str]]:
+    """(Requests that came, request IDs, the function's lines) of one environment."""
+    lines: list[str] = []
+    with Receiver() as receiver:
+        function = Function(
+            "instrumented_function.handler",
+            str(FOLDER),
+            timeout_s=10,
+            init_timeout_s=30,
+            environ={
+                "TEST_SERVER": server,
+                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": receiver.http_endpoint,
+                "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf",
+                "OTEL_METRICS_EXPORTER": "none",
+                "OTEL_LOGS_EXPORTER": "none",
+                "OTEL_RESOURCE_ATTRIBUTES": "team=shop",
+                **environ,
+            },
+        )
+        extensions = str(write_extensions(folder)) if extension else None
+        with LambdaEnvironment(
+            function, extensions, on_line=lambda name, line: lines.append(f"{name}: {line}")
+        ) as environment:
+            results = [environment.invoke(event) for event in EVENTS]
+            environment.shutdown()
+        assert [one.status for one in results] == ["returned", "error"], lines
+        return list(receiver.requests), [one.request_id for one in results], lines
+
+
+def spans_of(requests: list[Any]) -> list[dict[str, Any]]:
+    """Every span with its resource and scope, in order of start."""
+    found = []
+    for request in requests:
+        for resource_spans in to_value(request)["resourceSpans"]:
+            for scope_spans in resource_spans["scopeSpans"]:
+                found += [
+                    {
+                        **span,
+                        "attributes": _attributes(span),
+                        "events": [
+                            {"name": one["name"], "attributes": _attributes(one)}
+                            for one in span.get("events", ())
+                        ],
+                        "resource": _attributes(resource_spans["resource"]),
+                        "resource schema": resource_spans.get("schemaUrl"),
+                        "scope": scope_spans["scope"],
+                        "scope schema": scope_spans.get("schemaUrl"),
+                    }
+                    for span in scope_spans["spans"]
+                ]
+    return sorted(found, key=lambda span: int(span["startTimeUnixNano"]))
+
+
+def _attributes(holder: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        one["key"]: "(varies)" if one["key"] in VARIES else one["value"]
+        for one in holder.get("attributes", ())
+    }
+
+
+OWN = {"traceId", "spanId", "parentSpanId", "startTimeUnixNano", "endTimeUnixNano"}
+
+
+def compared(spans: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without IDs and times, with the parent's name in their place."""
+    names = {span["spanId"]: span["name"] for span in spans}
+    return [
+        {
+            **{key: value for key, value in span.items() if key not in OWN},
+            "parent": names.get(span.get("parentSpanId", "")),
+        }
+        for span in spans
+    ]
+
+
+def test_the_spans_are_those_of_the_stock_exporter(tmp_path: Path, server: str) -> None:
+    """Whole: names, kinds, attributes, events, status, scope, resource, and whose child it is."""
+    script = instrument(tmp_path)
+    stock, _, _ = told(tmp_path, server, {"AWS_LAMBDA_EXEC_WRAPPER": script}, extension=False)
+    ours, _, lines = told(
+        tmp_path,
+        server,
+        {
+            "AWS_LAMBDA_EXEC_WRAPPER": WRAP,
+            "SPANPIPE_EXEC_WRAPPER": script,
+            "OTEL_TRACES_EXPORTER": "spanpipe",
+        },
+        extension=True,
+    )
+    expected = compared(spans_of(stock))
+    found = compared([one for one in spans_of(ours) if one["scope"]["name"] != "spanpipe"])
+    scopes = {one["scope"]["name"].rpartition(".")[2] for one in expected}
+    assert scopes == {"aws_lambda", "requests", "dynamodb", "sqlite3"}
+    assert found == expected, lines
