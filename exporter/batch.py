@@ -15,6 +15,7 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import ReadableSpan
 
+from exporter.adoption import others
 from exporter.outcome import FAULT, MIN_EXPORT_S, Outcome, Sender, Verdict
 from exporter.record import Invocation, Passed, Record
 from exporter.settings import RequestLimits
@@ -106,7 +107,7 @@ class BatchExport:
         group = _Group()
         for record in records:
             try:
-                items: list[Item] = [*self._builder.spans([record]), *record.passed]
+                items: list[Item] = [*self._builder.spans([record]), *others(record)]
             except Exception as error:  # noqa: BLE001 - one bad record must not stay in the way
                 if group.records:
                     yield group

@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-    from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import Event, ReadableSpan
-    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-    from opentelemetry.trace import Link, SpanContext
+    # Of the SDK, which is the function's: nothing here imports it.
+    Event = Any
+    InstrumentationScope = Any
+    Link = Any
+    ReadableSpan = Any
+    Resource = Any
+    SpanContext = Any
 
 MAX_KEPT = 64
 """Resources and scopes of which the bytes are kept. A tracer that is made anew for each

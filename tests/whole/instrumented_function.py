@@ -13,7 +13,7 @@ client = botocore.session.get_session().create_client(
     endpoint_url=SERVER,
     region_name="eu-west-1",
     aws_access_key_id="key",
-    aws_secret_access_key="secret",
+    aws_secret_access_key="secret",  # noqa: S106 - of nobody's
 )
 
 

@@ -142,6 +142,12 @@ def compared(spans: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
+def children(spans: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """All but the invocations' own and what the platform has told."""
+    kept = compared(spans)
+    return [one for one in kept if one["scope"]["name"] not in (LAMBDA_SCOPE, "spanpipe")]
+
+
 def test_the_spans_are_those_of_the_stock_exporter(tmp_path: Path, server: str) -> None:
     """Whole: names, kinds, attributes, events, status, scope, resource, and whose child it is."""
     script = instrument(tmp_path)
@@ -156,8 +162,23 @@ def test_the_spans_are_those_of_the_stock_exporter(tmp_path: Path, server: str) 
         },
         extension=True,
     )
-    expected = compared(spans_of(stock))
-    found = compared([one for one in spans_of(ours) if one["scope"]["name"] != "spanpipe"])
-    scopes = {one["scope"]["name"].rpartition(".")[2] for one in expected}
+    theirs, all_ours = spans_of(stock), spans_of(ours)
+    own = [one for one in all_ours if one["scope"]["name"] == "spanpipe" and one["kind"] == 2]
+    scopes = {one["scope"]["name"].rpartition(".")[2] for one in theirs}
     assert scopes == {"aws_lambda", "requests", "dynamodb", "sqlite3"}
-    assert found == expected, lines
+    assert children(all_ours) == children(theirs), lines
+    # Its span of each invocation has become ours, with all that it says.
+    invocations = [one for one in theirs if one["scope"]["name"] == LAMBDA_SCOPE]
+    assert [one["attributes"]["faas.invocation_id"] for one in own] == ["(varies)"] * len(EVENTS)
+    for mine, its in zip(own, invocations, strict=True):
+        assert (mine["name"], mine["kind"], mine["events"]) == (
+            its["name"],
+            its["kind"],
+            its["events"],
+        )
+        assert mine["attributes"].items() >= its["attributes"].items()
+        assert mine["status"].get("code") == its["status"].get("code")
+        assert mine.get("parentSpanId") is None
+        assert {"spanpipe.fate", "spanpipe.result.content_kind"} & mine["attributes"].keys()
+        below = {one["traceId"] for one in all_ours if one.get("parentSpanId") == mine["spanId"]}
+        assert below == {mine["traceId"]}
