@@ -76,6 +76,7 @@ def _capture(
             sender.error(invocation, error)
             raise
         finally:
+            otel = otel or sys.modules.get("fifo.otel")
             if otel is not None:
                 otel.detach(attached)
             sender.current = None
@@ -100,6 +101,7 @@ def _begin(
         if around is not None and around.request_id == request_id:
             return None  # decorated twice, or wrapped and decorated
         event = _event(args, kwargs)
+        otel = sys.modules.get("fifo.otel")
         invocation = sender.start(
             request_id,
             deadline_unix_ms=_deadline_unix_ms(context, sender),
@@ -111,6 +113,7 @@ def _begin(
             tenant_id=_text(getattr(context, "tenant_id", "")),
             durable_execution_arn=_durable_execution_arn(event),
             event=event,
+            of_sdk=otel.span_of(request_id) if otel is not None else None,
         )
         if invocation is not None and sender.policy.request:
             sender.request(invocation, event)

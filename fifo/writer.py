@@ -164,8 +164,12 @@ class Writer:
         tenant_id: str = "",
         durable_execution_arn: str = "",
         event: object = None,
+        of_sdk: "tuple[propagation.Context, propagation.Context | None] | None" = None,
     ) -> "Invocation | None":
-        """Send START; None where nothing is to be sent for this invocation."""
+        """Send START; None where nothing is to be sent for this invocation.
+
+        `of_sdk`: a span that stands for this invocation already, and its parent: its IDs are ours.
+        """
         try:
             self._read_policy()
             if not self.policy.enabled or not messages.valid_request_id(request_id):
@@ -177,8 +181,12 @@ class Writer:
             found = triggers.recognise(event, self.policy.event_path)
             names = self._named_propagators()
             parent = self._parent(names, found, xray_header)
-            trace_id = self._random_id(16) if parent is None else parent.trace_id
-            invocation = Invocation(request_id, trace_id, self._random_id(8))
+            if of_sdk is not None:
+                own, parent = of_sdk
+                invocation = Invocation(request_id, own.trace_id, own.span_id)
+            else:
+                trace_id = self._random_id(16) if parent is None else parent.trace_id
+                invocation = Invocation(request_id, trace_id, self._random_id(8))
             invocation.propagators, invocation.trigger = names, found.trigger
             if found.carrier and propagation.BAGGAGE in names:
                 invocation.baggage = propagation.baggage_in(found.carrier)

@@ -6,6 +6,8 @@ import sqlite3
 import botocore.session
 import requests
 
+import fifo
+
 SERVER = os.environ["TEST_SERVER"]
 session = requests.Session()
 client = botocore.session.get_session().create_client(
@@ -30,6 +32,13 @@ def handler(event, context):
             cursor.execute("SELECT name FROM nowhere")
         except sqlite3.OperationalError:
             pass
+    if event.get("exit"):
+        os._exit(3)
     if event.get("fail"):
         raise ValueError("as asked")
     return rows
+
+
+if os.environ.get("TEST_CAPTURE") == "inside":
+    # As in a function's own source: the instrumentation wraps what is decorated.
+    handler = fifo.capture(handler)

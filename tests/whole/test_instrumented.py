@@ -21,6 +21,8 @@ from tests.whole.scenario import FOLDER
 
 WRAP = str(ROOT / "deploy" / "wrap")
 EVENTS = (b'{"number": 1}', b'{"number": 2, "fail": true}')
+EXITS = b'{"number": 3, "exit": true}'
+STATUS = {EVENTS[0]: "returned", EVENTS[1]: "error", EXITS: "crash"}
 LAMBDA_SCOPE = "opentelemetry.instrumentation.aws_lambda"
 VARIES = {
     "faas.invocation_id": "drawn for each invocation",
@@ -66,7 +68,12 @@ def instrument(folder: Path) -> str:
 
 
 def told(
-    folder: Path, server: str, environ: Mapping[str, str], *, extension: bool
+    folder: Path,
+    server: str,
+    environ: Mapping[str, str],
+    *,
+    extension: bool,
+    events: tuple[bytes, ...] = EVENTS,
 ) -> tuple[list[Any], list[str], list[str]]:
     """(Requests that came, request IDs, the function's lines) of one environment."""
     lines: list[str] = []
@@ -90,9 +97,9 @@ def told(
         with LambdaEnvironment(
             function, extensions, on_line=lambda name, line: lines.append(f"{name}: {line}")
         ) as environment:
-            results = [environment.invoke(event) for event in EVENTS]
+            results = [environment.invoke(event) for event in events]
             environment.shutdown()
-        assert [one.status for one in results] == ["returned", "error"], lines
+        assert [one.status for one in results] == [STATUS[event] for event in events], lines
         return list(receiver.requests), [one.request_id for one in results], lines
 
 
@@ -182,3 +189,37 @@ def test_the_spans_are_those_of_the_stock_exporter(tmp_path: Path, server: str) 
         assert {"spanpipe.fate", "spanpipe.result.content_kind"} & mine["attributes"].keys()
         below = {one["traceId"] for one in all_ours if one.get("parentSpanId") == mine["spanId"]}
         assert below == {mine["traceId"]}
+
+
+WAYS = {
+    "around": {"AWS_LAMBDA_EXEC_WRAPPER": WRAP, "SPANPIPE_EXEC_WRAPPER": "(script)"},
+    "inside": {"AWS_LAMBDA_EXEC_WRAPPER": "(script)", "TEST_CAPTURE": "inside"},
+}
+
+
+@pytest.mark.parametrize("mode", ["end", "next"])
+@pytest.mark.parametrize("way", WAYS)
+def test_an_invocation_has_one_span_whoever_wraps_whom(
+    tmp_path: Path, server: str, way: str, mode: str
+) -> None:
+    """And all that is traced in it hangs below that one, in its trace, where it dies apart."""
+    script = instrument(tmp_path)
+    config = tmp_path / "spanpipe.yaml"
+    config.write_text(f"flush: {{mode: {mode}}}\n")
+    environ = {name: script if value == "(script)" else value for name, value in WAYS[way].items()}
+    environ |= {"OTEL_TRACES_EXPORTER": "spanpipe", "SPANPIPE_CONFIG": str(config)}
+    requests, request_ids, lines = told(
+        tmp_path, server, environ, extension=True, events=(*EVENTS, EXITS)
+    )
+    spans = spans_of(requests)
+    own = [one for one in spans if one["kind"] == 2]
+    assert [one["scope"]["name"] for one in own] == ["spanpipe"] * 3, lines
+    fates = [one["attributes"]["spanpipe.fate"]["stringValue"] for one in own]
+    assert fates == ["returned", "raised", "crashed"]
+    assert len({one["spanId"] for one in spans}) == len(spans)
+    by_id = {one["spanId"]: one for one in spans}
+    for one in spans:
+        if one["kind"] != 2 and one["scope"]["name"] != "spanpipe":
+            parent = by_id[one["parentSpanId"]]
+            assert (parent["kind"], parent["traceId"]) == (2, one["traceId"])
+    assert len(request_ids) == 3
