@@ -112,6 +112,7 @@ def _link(link: Any) -> Link:
 
 
 def _status(status: Any) -> Status:
-    code = StatusCode(status.code)
+    known = any(code.value == status.code for code in StatusCode)
+    code = StatusCode(status.code) if known else StatusCode.UNSET
     # The SDK takes a description for an error alone.
     return Status(code, status.message or None if code is StatusCode.ERROR else None)

@@ -202,6 +202,7 @@ class Lifecycle:
             # Nothing that was invoked since could take them along.
             trace_id = self._draw(16)
             finished.append(Supplement(trace_id, b"", self.environment, now_unix_ns, passed=passed))
+            self._count("late", sum(len(one.invocation_span_ids) for one in passed))
         self._count("unknown_request", len(early) - len(passed))
         return finished
 

@@ -106,9 +106,12 @@ def parent_context(context: Context | None = None) -> Context:
 def attach(invocation: Invocation, span_id: bytes | None = None) -> Token[Context] | None:
     """Make `invocation`'s span, or its child `span_id`, the parent of what begins from here on.
 
-    For `capture` and `fifo.span`.
+    For `capture` and `fifo.span`. None where that is current already, as a span that records.
     """
     try:
+        own = int.from_bytes(span_id or invocation.span_id, "big")
+        if get_current_span().get_span_context().span_id == own:
+            return None
         return otel_context.attach(_context_of(invocation, None, span_id))
     except Exception:  # noqa: BLE001 - a fault of a library is not the handler's
         return None
@@ -125,10 +128,13 @@ def detach(token: Token[Context] | None) -> None:
 
 def current() -> propagation.Context | None:
     """The span that the SDK's code is in, where that is one of this function's."""
-    span_context = get_current_span().get_span_context()
-    if not span_context.is_valid or span_context.is_remote:
+    try:
+        span_context = get_current_span().get_span_context()
+        if not span_context.is_valid or span_context.is_remote:
+            return None
+        return _told(span_context)
+    except Exception:  # noqa: BLE001 - a fault of a library is not the handler's
         return None
-    return _told(span_context)
 
 
 def span_of(request_id: str) -> tuple[propagation.Context, propagation.Context | None] | None:
@@ -136,16 +142,19 @@ def span_of(request_id: str) -> tuple[propagation.Context, propagation.Context |
 
     The invocation's own then takes its place from the start: one invocation, one span.
     """
-    span = get_current_span()
-    if not isinstance(span, ReadableSpan) or not span.is_recording():
+    try:
+        span = get_current_span()
+        if not isinstance(span, ReadableSpan) or not span.is_recording():
+            return None
+        scope = span.instrumentation_scope
+        if scope is None or scope.name != LAMBDA_SCOPE.decode():
+            return None
+        if (span.attributes or {}).get(INVOCATION_ID.decode()) != request_id:
+            return None
+        parent = span.parent
+        return _told(span.get_span_context()), None if parent is None else _told(parent)
+    except Exception:  # noqa: BLE001 - a fault of a library is not the handler's
         return None
-    scope = span.instrumentation_scope
-    if scope is None or scope.name != LAMBDA_SCOPE.decode():
-        return None
-    if (span.attributes or {}).get(INVOCATION_ID.decode()) != request_id:
-        return None
-    parent = span.parent
-    return _told(span.get_span_context()), None if parent is None else _told(parent)
 
 
 def _told(span_context: SpanContext) -> propagation.Context:

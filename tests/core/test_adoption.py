@@ -116,7 +116,7 @@ def test_a_second_one_is_counted_and_never_leaves(late: bool) -> None:
     send(core, [otlp(request(span_id=b"one more"))])
     *_, last = core.on_shutdown("spindown", 7 * SECOND_NS)
     assert names(others(last)) == [["process", "GET"]] * (1 if late else 2)
-    assert core.counts == ({} if late else {"duplicate": 1})
+    assert core.counts == {"late" if late else "duplicate": 1}
 
 
 def test_that_of_a_request_before_is_left_out_of_the_next_record() -> None:
@@ -180,6 +180,13 @@ def test_our_span_says_what_both_say() -> None:
     assert [one["attributes"][0]["key"] for one in span["links"]] == ["k"]
     assert span["status"] == {"code": 2, "message": "as the function says"}
     assert plain_span["status"] == {}
+
+
+def test_a_status_that_is_none_is_none() -> None:
+    """The invocation's span leaves whatever the bytes say."""
+    made = request()
+    made.resource_spans[0].scope_spans[0].spans[0].status.code = 7
+    assert span_of(made)["status"] == {}
 
 
 def test_an_exception_is_told_once() -> None:

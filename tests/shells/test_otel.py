@@ -316,6 +316,7 @@ def test_a_handler_inside_of_the_instrumentation_has_its_span(
     @capture
     def handler(event: object, context: object) -> None:
         told.append(fifo.traceparent())
+        trace.get_current_span().set_attribute("asked", True)
 
     for request_id in ("r-1", "another"):
         with tracer.start_as_current_span(
@@ -325,6 +326,7 @@ def test_a_handler_inside_of_the_instrumentation_has_its_span(
         ):
             handler(1, Context())
     first, _ = memory.get_finished_spans()
+    assert ("asked" in (first.attributes or {})) == (scope != "shop")
     starts = [one for one in reading_end.messages() if isinstance(one, messages.Start)]
     found = [(one.trace_id, one.invocation_span_id, one.parent_span_id) for one in starts]
     adopted = (*ids(first.context), caller.span_id.to_bytes(8, "big"))
