@@ -27,7 +27,10 @@ MAX_KEPT = 64
 """Resources and scopes of which the bytes are kept. A tracer that is made anew for each
 invocation has a scope of its own each time."""
 MAX_KEYS = 1_024
-"""Attribute names of which the bytes are kept."""
+"""Attribute names of which the bytes are kept; and whole attributes, most of which come again
+and again, as ``db.system``."""
+MAX_KEPT_TEXT = 64
+"""Characters of an attribute that is kept."""
 
 _IS_REMOTE_IS_KNOWN = 0x100
 _IS_REMOTE = 0x200
@@ -48,7 +51,7 @@ _logger = logging.getLogger(__name__)
 class SpanEncoder:
     """Spans to bytes; keeps what stays the same from call to call. Threads may share it."""
 
-    __slots__ = ("_keys", "_resources", "_scopes")
+    __slots__ = ("_keys", "_pairs", "_resources", "_scopes")
 
     def __init__(self) -> None:
         # By identity, since to hash a resource costs more than to encode a span; the object is
@@ -56,6 +59,7 @@ class SpanEncoder:
         self._resources: dict[int, tuple[object, bytes]] = {}
         self._scopes: dict[int, tuple[object, bytes]] = {}
         self._keys: dict[str, bytes] = {}
+        self._pairs: dict[tuple[bytes, str, str], bytes] = {}
 
     def encode(self, spans: "Iterable[ReadableSpan]") -> bytes:
         """An ExportTraceServiceRequest of `spans`, grouped by resource and scope.
@@ -165,9 +169,22 @@ class SpanEncoder:
         encoded = []
         for key, value in attributes.items() if attributes else ():
             try:
-                encoded.append(_message(tag, self._key(key) + _any_value(b"\x12", value)))
+                if type(value) is str and len(value) <= MAX_KEPT_TEXT:
+                    pair = self._pairs.get((tag, key, value))
+                    if pair is None:
+                        pair = self._pair(tag, key, value)
+                    encoded.append(pair)
+                else:
+                    encoded.append(_message(tag, self._key(key) + _any_value(b"\x12", value)))
             except Exception as error:  # noqa: BLE001 - the others of them are as good as before
                 _logger.warning("the attribute %r is left out: %s", key, error)
+        return encoded
+
+    def _pair(self, tag: bytes, key: str, value: str) -> bytes:
+        encoded = _message(tag, self._key(key) + _any_value(b"\x12", value))
+        if len(self._pairs) >= MAX_KEYS:
+            self._pairs.clear()
+        self._pairs[tag, key, value] = encoded
         return encoded
 
     def _key(self, key: str) -> bytes:

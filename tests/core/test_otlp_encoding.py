@@ -186,8 +186,9 @@ def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
             "span",
             SpanContext(1, 2, is_remote=False),
             resource=Resource({f"r{index}": index}),
-            attributes={f"a{index}": index},
+            attributes={f"a{index}": index, f"b{index}": "text"},
             instrumentation_scope=InstrumentationScope(f"s{index}"),
         )
         assert read(encoder.encode([span])) == encode_spans([span])
-    assert (len(encoder._resources), len(encoder._scopes), len(encoder._keys)) == (1, 1, 2)
+    kept = (encoder._resources, encoder._scopes, encoder._keys, encoder._pairs)
+    assert list(map(len, kept)) == [1, 1, 2, 1]
