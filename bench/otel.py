@@ -2,12 +2,16 @@
 
 python -m bench.otel [--runs 300] [--json FILE]
 
-Each invocation makes ten spans; what it takes without an exporter is not counted.
+Twice: ten spans made by hand, and a function as OpenTelemetry instruments it (aws-lambda,
+requests, sqlite3), flushed at its end by the instrumentation, as it always does. There all that
+`capture` costs is ours too, and what is lost is told against the same function without
+telemetry, and against one that is instrumented and exports nothing.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import multiprocessing
 import os
 import statistics
@@ -15,11 +19,16 @@ import tempfile
 import time
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.instrumentation.aws_lambda import AwsLambdaInstrumentor
+from opentelemetry.instrumentation.requests import RequestsInstrumentor
+from opentelemetry.instrumentation.sqlite3 import SQLite3Instrumentor
+from opentelemetry.instrumentation.utils import suppress_instrumentation
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 
 from bench.measure import interleaved, machine, table, write_json
-from fifo import pipes
+from fifo import capture, pipes
 from fifo.otel import FifoSpanExporter
 from fifo.writer import Writer
 from sandbox.receiver import Receiver
@@ -27,6 +36,14 @@ from sandbox.receiver import Receiver
 SPANS = 10
 NOTHING = "no exporter"
 GOAL = 10
+QUERIES = 8
+"""With the call and the invocation's own: ten spans too."""
+BARE, NO_EXPORTER, OURS, STOCK = (
+    "without telemetry",
+    "instrumented, no exporter",
+    "instrumented, ours",
+    "instrumented, stock",
+)
 
 
 def receive(pipe) -> None:
@@ -34,6 +51,86 @@ def receive(pipe) -> None:
     with Receiver() as receiver:
         pipe.send(receiver.http_endpoint)
         pipe.recv()
+
+
+class Switch(SpanProcessor):
+    """To one processor at a time: instrumentation takes one provider for good."""
+
+    def __init__(self) -> None:
+        self.to = SpanProcessor()
+
+    def on_start(self, span, parent_context=None) -> None:
+        self.to.on_start(span, parent_context)
+
+    def on_end(self, span) -> None:
+        self.to.on_end(span)
+
+    def force_flush(self, timeout_millis=30_000) -> bool:
+        return self.to.force_flush(timeout_millis)
+
+
+class Context:
+    """As Lambda's."""
+
+    aws_request_id = "00000000-0000-4000-8000-000000000001"
+    function_name = "function"
+    invoked_function_arn = "arn:aws:lambda:eu-west-1:123456789012:function:function"
+    memory_limit_in_mb = "128"
+
+
+def instrumented(writer, endpoint, drain):
+    """Each contestant's run: one invocation, in seconds."""
+    os.environ.update(
+        AWS_LAMBDA_FUNCTION_NAME="function",
+        _HANDLER="bench.instrumented.handler",
+        # Of the receiver, which answers 404: an answer as good as another.
+        BENCH_SERVER=endpoint.removesuffix("/v1/traces"),
+    )
+    switch = Switch()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(switch)
+    bare = importlib.import_module("bench.instrumented").handler
+    for instrumentor in (RequestsInstrumentor(), SQLite3Instrumentor(), AwsLambdaInstrumentor()):
+        instrumentor.instrument(tracer_provider=provider, meter_provider=MeterProvider())
+    module = importlib.import_module("bench.instrumented")
+    # sqlite3 is instrumented where a connection is made.
+    module.database = module.sqlite3.connect(":memory:")
+    handler = module.handler
+    event = {"queries": QUERIES}
+
+    def timed(call, processor):
+        def run() -> float:
+            switch.to = processor
+            began = time.perf_counter()
+            call(event, Context())
+            took = time.perf_counter() - began
+            drain()
+            return took
+
+        return run
+
+    def without(event, context):
+        with suppress_instrumentation():
+            return bare(event, context)
+
+    ours = BatchSpanProcessor(FifoSpanExporter(writer))
+    stock = BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint))
+    return {
+        BARE: timed(without, SpanProcessor()),
+        NO_EXPORTER: timed(handler, SpanProcessor()),
+        OURS: timed(capture(handler, writer=writer), ours),
+        STOCK: timed(handler, stock),
+    }
+
+
+def lost(seconds, ours, stock, base, what) -> None:
+    """What each has lost to telemetry, and how many times less ours is."""
+    floor = statistics.median(seconds[base])
+    own, other = (statistics.median(seconds[name]) - floor for name in (ours, stock))
+    print(
+        f"lost to telemetry, {what}, median: ours {own * 1e6:.0f} µs, stock "
+        f"{other * 1e6:.0f} µs: {other / own:.1f} × smaller (goal: {GOAL} ×)"
+    )
 
 
 def main() -> None:
@@ -49,6 +146,10 @@ def main() -> None:
         reader = pipes.make_fifo(f"{folder}/{pipes.RESULTS_NAME}", pipes.RESULTS_CAPACITY_BYTES)
         writer = Writer(folder, environ={})
 
+        def drain() -> None:
+            while pipes.unread_bytes(reader):
+                os.read(reader, 1 << 20)
+
         def contestant(processor):
             provider = TracerProvider(shutdown_on_exit=False)
             if processor is not None:
@@ -63,8 +164,7 @@ def main() -> None:
                         pass
                 provider.force_flush()
                 took = time.perf_counter() - began
-                while pipes.unread_bytes(reader):
-                    os.read(reader, 1 << 20)
+                drain()
                 return took
 
             return run
@@ -86,23 +186,21 @@ def main() -> None:
             options.runs,
             warm_up=20,
         )
+        functions = interleaved(instrumented(writer, endpoint, drain), options.runs, warm_up=20)
     here.send(None)
     process.join()
     print(f"{SPANS} spans an invocation; {options.runs} interleaved runs; {machine()}")
     print(table(seconds, 1e-6, "µs", NOTHING))
     for way in ("each span", "flushed at the end"):
-        bare = statistics.median(seconds[NOTHING])
-        own, other = (
-            statistics.median(seconds[f"{who}, {way}"]) - bare for who in ("ours", "stock")
-        )
-        print(
-            f"lost to telemetry, {way}, median: ours {own * 1e6:.0f} µs, stock "
-            f"{other * 1e6:.0f} µs: {other / own:.1f} × smaller (goal: {GOAL} ×)"
-        )
-    if writer.dropped_count:
-        print(f"dropped: {writer.dropped_count}")
+        lost(seconds, f"ours, {way}", f"stock, {way}", NOTHING, way)
+    print(f"\nan instrumented function, {QUERIES + 2} spans, flushed at the end")
+    print(table(functions, 1e-6, "µs", BARE))
+    lost(functions, OURS, STOCK, NO_EXPORTER, "by the exporter alone")
+    lost(functions, OURS, STOCK, BARE, "with what the instrumentation itself takes")
+    if writer.dropped_count or writer.fault_count:
+        print(f"dropped: {writer.dropped_count}, faults: {writer.fault_count}")
     if options.json:
-        write_json(options.json, seconds)
+        write_json(options.json, {**seconds, **functions})
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import ReadableSpan
 
+from exporter.adoption import others
 from exporter.encoder import encoded
 from exporter.outcome import FAULT, MIN_EXPORT_S, Outcome, Sender, Verdict
 from exporter.record import Invocation, Passed, Record
@@ -38,7 +39,8 @@ class Sent:
 
     `outcome` None: there was no time. `arrived_in_part`: some of its spans did, before what
     `outcome` says, and all of them are to be sent again where it is to be tried again.
-    `cut_body_bytes` and `lost_details` were left out to make it small enough.
+    `cut_body_bytes` and `lost_details` were left out to make it small enough, `unreadable_bytes`
+    because they were no OTLP; of these the spans are among `lost_details` too.
     """
 
     count: int
@@ -46,6 +48,7 @@ class Sent:
     arrived_in_part: bool = False
     cut_body_bytes: int = 0
     lost_details: int = 0
+    unreadable_bytes: int = 0
 
     @property
     def goes_on(self) -> bool:
@@ -106,7 +109,7 @@ class BatchExport:
         group = _Group()
         for record in records:
             try:
-                items: list[Item] = [*self._builder.spans([record]), *record.passed]
+                items: list[Item] = [*self._builder.spans([record]), *others(record)]
             except Exception as error:  # noqa: BLE001 - one bad record must not stay in the way
                 if group.records:
                     yield group
@@ -152,7 +155,7 @@ class BatchExport:
         """One record, in as many requests as it takes, its own span in the first of them."""
         parts = _parts(items, self._limits.max_spans)
         lighter = self._lighter(record)
-        cut, lost = 0, 0
+        cut, lost, unreadable = 0, 0, 0
         arrived: Outcome | None = None
         while parts:
             part = parts.pop(0)
@@ -176,8 +179,18 @@ class BatchExport:
             else:
                 # Its own span has arrived; what hangs on it is not taken.
                 lost += _span_count(part)
-                cut += sum(len(one.data) for one in part if isinstance(one, Passed))
-        return Sent(1, arrived, cut_body_bytes=cut, lost_details=lost)
+                size = sum(len(one.data) for one in part if isinstance(one, Passed))
+                if outcome.status == FAULT:
+                    unreadable += size
+                else:
+                    cut += size
+        return Sent(
+            1,
+            arrived,
+            cut_body_bytes=cut,
+            lost_details=lost,
+            unreadable_bytes=unreadable,
+        )
 
     def _lighter(self, record: Record) -> Iterator[Invocation]:
         """`record` without its children, in forms whose own span is smaller and smaller."""

@@ -100,11 +100,14 @@ class RemoteSpan:
 class Passed:
     """Spans of an OpenTelemetry SDK in the function, to be sent as they are.
 
-    `data` is an ExportTraceServiceRequest of `span_count` spans.
+    `data` is an ExportTraceServiceRequest of `span_count` spans. `invocation_span_ids` are those
+    among them that stand for an invocation, as OpenTelemetry's own instrumentation makes them:
+    the record's own takes their place.
     """
 
     data: bytes
     span_count: int
+    invocation_span_ids: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

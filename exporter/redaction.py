@@ -21,6 +21,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import unquote
 
 from exporter import patterns
@@ -34,7 +35,6 @@ from exporter.json_reading import (
     escaped,
     on_raw,
 )
-from exporter.record import AttributeValue
 from exporter.secret_names import SecretNames, normalized
 from exporter.settings import RedactSettings
 from exporter.text_reading import IN_NAME, NAME, value_in_text
@@ -110,19 +110,21 @@ class Redactor:
         """
         return applied(text, self._edits(text, 0, cut=cut, whole=True))
 
-    def attributes(self, attributes: Mapping[str, AttributeValue]) -> dict[str, AttributeValue]:
+    def attributes(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
         """Those of a span or an event: keys by the rules of keys, texts by those of texts."""
         return {
             key: REDACTED if self._names.match(key) else self._value(value)
             for key, value in attributes.items()
         }
 
-    def _value(self, value: AttributeValue) -> AttributeValue:
+    def _value(self, value: Any) -> Any:
         if isinstance(value, str):
             return self.text(value)[0]
-        if isinstance(value, bool | int | float):
-            return value
-        return [self.text(one)[0] for one in value]
+        if isinstance(value, Mapping):
+            return self.attributes(value)
+        if isinstance(value, list | tuple):
+            return [self._value(one) for one in value]
+        return value
 
     def _edits(self, text: str, depth: int, *, cut: bool, whole: bool) -> list[Edit]:
         """Those of a text, `whole` or the value of a string in it."""

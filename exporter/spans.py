@@ -30,6 +30,7 @@ from opentelemetry.trace import (
 
 from exporter import attributes as names
 from exporter import xray
+from exporter.adoption import adopted
 from exporter.flattening import flattened
 from exporter.record import (
     AttributeValue,
@@ -214,9 +215,23 @@ class SpanBuilder:
                 invocation.trace_id, invocation.parent_span_id, flags, state, is_remote=True
             )
         resource = self.resource(invocation.environment)
+        theirs = adopted(invocation)
+        attributes = self._invocation_attributes(invocation)
+        status = self._status(invocation)
+        links = _links(invocation)
+        if theirs is not None:
+            attributes.update(self._redactor.attributes(theirs.attributes))
+            links += theirs.links
+            if status.status_code is StatusCode.UNSET:
+                status = theirs.status
         of_child: dict[bytes, list[Event]] = {}
         own: list[Event] = []
         children = self._wanted(invocation.children)
+        told = invocation
+        if theirs is not None:
+            own += theirs.events
+            if any(event.name == names.EXCEPTION for event in theirs.events):
+                told = replace(invocation, exception=None)  # once is enough
         child_ids = {child.span_id for child in children}
         for event in invocation.events:
             # An event of a child that never ended is kept, in the invocation span.
@@ -231,11 +246,11 @@ class SpanBuilder:
                 context=context,
                 parent=caller,
                 resource=resource,
-                attributes=self._invocation_attributes(invocation),
-                events=self._invocation_events(invocation, own),
-                links=_links(invocation),
+                attributes=attributes,
+                events=self._invocation_events(told, own),
+                links=links,
                 kind=SpanKind.SERVER,
-                status=self._status(invocation),
+                status=status,
                 start_time=invocation.start_unix_ns,
                 end_time=invocation.end_unix_ns,
                 instrumentation_scope=self._scope,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from exporter.record import (
     AttributeValue,
@@ -25,6 +26,7 @@ from extension import details, fates
 from extension.platform_events import Reported, RuntimeDone, Started
 from extension.transitions import State
 from fifo import messages
+from fifo.otlp_bytes import InvocationSpan
 
 MAX_CHILDREN = 10_000
 MAX_EVENTS = 1_000
@@ -70,6 +72,7 @@ class Attempt:
 
     __slots__ = (
         "_bytes_kept",
+        "adopted",
         "attributes",
         "children",
         "deadline_unix_ms",
@@ -134,6 +137,7 @@ class Attempt:
         self.events: list[Event] = []
         self.partials: list[Partial] = []
         self.passed: list[Passed] = []
+        self.adopted: InvocationSpan | None = None
         self._bytes_kept = 0
 
     @property
@@ -290,6 +294,42 @@ class Attempt:
         """Whether `size` bytes more are within the bound."""
         return self._bytes_kept + size <= MAX_ATTEMPT_BYTES
 
+    def adopt_span(self, found: InvocationSpan) -> bool:
+        """Take the IDs of a span that instrumentation made of it: one invocation, one span.
+
+        False where it is another's, or not the first.
+        """
+        if found.request_id != self.request_id or self.adopted is not None:
+            return False
+        self.adopted = found
+        return True
+
+    def _context(self, draw: Draw) -> dict[str, Any]:
+        """Its place in a trace: an adopted span's, else what START told, else a new one."""
+        start, adopted = self.start, self.adopted
+        links = [RemoteSpan(*link) for link in start.links] if start else []
+        if adopted is None:
+            return {
+                "trace_id": start.trace_id if start else draw(16),
+                "span_id": (start.invocation_span_id if start else None) or draw(8),
+                "parent_span_id": start.parent_span_id if start else None,
+                "trace_flags": start.trace_flags if start else 1,
+                "tracestate": start.tracestate if start else "",
+                "links": tuple(links),
+            }
+        same_trace = start is not None and start.trace_id == adopted.trace_id
+        if start is not None and start.parent_span_id and not same_trace:
+            # The instrumentation has not found this caller, or has taken another.
+            links.append(RemoteSpan(start.trace_id, start.parent_span_id, start.trace_flags))
+        return {
+            "trace_id": adopted.trace_id,
+            "span_id": adopted.span_id,
+            "parent_span_id": adopted.parent_span_id,
+            "trace_flags": start.trace_flags if start is not None and same_trace else 1,
+            "tracestate": adopted.tracestate,
+            "links": tuple(links),
+        }
+
     def environment(self, known: Environment) -> Environment:
         """`known` and what this attempt tells of the environment."""
         start, report = self.start, self.report
@@ -324,8 +364,6 @@ class Attempt:
             request_id=self.request_id,
             invoked_function_arn=self.invoked_function_arn,
             environment=environment,
-            trace_id=start.trace_id if start else draw(16),
-            span_id=(start.invocation_span_id if start else None) or draw(8),
             start_unix_ns=begin_ns,
             end_unix_ns=end_ns,
             fate=fate,
@@ -336,12 +374,8 @@ class Attempt:
             xray_header=self.xray_header,
             tenant_id=self.tenant_id,
             durable_execution_arn=self.durable_execution_arn,
-            parent_span_id=start.parent_span_id if start else None,
-            trace_flags=start.trace_flags if start else 1,
-            tracestate=start.tracestate if start else "",
             span_name=start.span_name if start else "",
             attributes=self.attributes,
-            links=tuple(RemoteSpan(*link) for link in start.links) if start else (),
             failure=failure,
             exception=self.exception,
             request=self.request,
@@ -352,6 +386,7 @@ class Attempt:
             events=tuple(self.events),
             children=tuple(self.children),
             passed=tuple(self.passed),
+            **self._context(draw),
         )
 
     def _note_own_end(self, end: fates.End, end_unix_ns: int | None, now_unix_ns: int) -> None:

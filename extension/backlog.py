@@ -195,15 +195,14 @@ class Backlog:
                 most -= amount.invocations
         self._settled()
 
-    def cut(self, body_bytes: int, details: int) -> None:
-        """So much of the first record lent was left out, to make it small enough to be sent."""
+    def cut(self, body_bytes: int, reason: str) -> None:
+        """So much of the first record lent was left out for `reason`, and the rest was sent."""
         if body_bytes and self._lent:
             entry = self._lent[0]
             cut = Amount(body_bytes=min(body_bytes, entry.amount.body_bytes))
-            self.ledger.drop(cut, self._lent_place, "request_full")
+            self.ledger.drop(cut, self._lent_place, reason)
             left = Amount(entry.amount.invocations, entry.amount.body_bytes - cut.body_bytes)
             self._lent[0] = replace(entry, amount=left)
-        self.ledger.note("details_dropped", details)
 
     def returned(self, *, uncertain: int = 0) -> None:
         """What is left of those lent waits again, first in line.

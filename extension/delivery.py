@@ -10,10 +10,10 @@ import sys
 import time
 from collections.abc import Sequence
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from exporter.record import Invocation, Record
-from exporter.weight import passed_bytes
 from extension.backlog import Backlog, Entry, files_of
 from extension.blackbox import Remains
 from extension.fallback import Printer
@@ -222,7 +222,9 @@ class Delivery:
         builder = self._pipeline.builder
         if builder is None:
             return False
+        from exporter.adoption import others
         from exporter.otlp_lines import lines_of
+        from exporter.passed_lines import passed_lines
 
         printer = Printer(sys.stdout.fileno(), until_s)
         spans: list[ReadableSpan] = []
@@ -231,9 +233,8 @@ class Delivery:
             if time.monotonic() >= until_s:
                 return False
             spans += builder.spans([record])
-            # An SDK's own spans are bytes for a collector, no lines.
-            self.ledger.note("printed_cut_bytes", passed_bytes(record))
-        for line in lines_of(spans):
+        passed = chain.from_iterable(map(others, records))
+        for line in chain(lines_of(spans), passed_lines(passed)):
             if not printer.line(line.data):
                 return False
             self.ledger.note("printed_cut_bytes", line.cut_bytes)

@@ -33,6 +33,8 @@ from extension.events import InvokeEvent
 from extension.initialization import INIT_LIMIT_NS, ON_DEMAND, Initialization
 from extension.transitions import TRANSITIONS, Action, Input, State
 from fifo import messages
+from fifo.errors import ProtocolError
+from fifo.otlp_bytes import InvocationSpan, invocation_spans
 
 MAX_OPEN = 1_024
 """Attempts at once, on Managed Instances; the oldest are closed first, their end unknown."""
@@ -201,6 +203,7 @@ class Lifecycle:
             # Nothing that was invoked since could take them along.
             trace_id = self._draw(16)
             finished.append(Supplement(trace_id, b"", self.environment, now_unix_ns, passed=passed))
+            self._count("late", sum(len(one.invocation_span_ids) for one in passed))
         self._count("unknown_request", len(early) - len(passed))
         return finished
 
@@ -466,14 +469,20 @@ class Lifecycle:
 
         Where the INVOKE of theirs is on its way they wait for it: the newest may be sampled out.
         """
-        attempt = None
+        whose = attempt = None
         if self._open and not self._is_announced(message):
-            named = (one for one in reversed(self._open) if one.is_for(message))
-            attempt = next(named, self._open[-1])
+            whose = next((one for one in reversed(self._open) if one.is_for(message)), None)
+            attempt = whose or self._open[-1]
         if attempt is None:
             self._keep_early(message, size_bytes)
         elif self._takes(attempt, attempt.passed, size_bytes):
             attempt.passed.append(_passed(message))
+            for one in _invocation_spans(message):
+                # Another is left out when the record is converted: its invocation has a span.
+                if whose is None:
+                    self._count("late")
+                elif not whose.adopt_span(one):
+                    self._count("duplicate")
 
     def _takes(self, attempt: Attempt, kept: Details, size_bytes: int) -> bool:
         if self._has_room(size_bytes) and attempt.takes(kept, size_bytes):
@@ -518,7 +527,8 @@ class Lifecycle:
         closed = Closed(invocation, attempt)
         self._closed.append(closed)
         self._closed_request_ids.append(closed.request_id)
-        self._closed_span_ids.append(closed.span_id)
+        told = attempt.start.invocation_span_id if attempt.start else None
+        self._closed_span_ids.append(told or closed.span_id)
         if first:
             self._first_closed = closed
         return invocation
@@ -585,4 +595,15 @@ class Lifecycle:
 
 
 def _passed(message: messages.Otlp) -> Passed:
-    return Passed(message.data, message.span_count)
+    return Passed(
+        message.data,
+        message.span_count,
+        tuple(one.span_id for one in _invocation_spans(message)),
+    )
+
+
+def _invocation_spans(message: messages.Otlp) -> list[InvocationSpan]:
+    try:
+        return invocation_spans(message.data)
+    except ProtocolError:
+        return []  # of more fields than are looked at

@@ -64,7 +64,9 @@ def _settle_for_good(sent: Sent, backlog: Backlog) -> list[str]:
 
     outcome = sent.outcome
     assert outcome is not None  # noqa: S101 - for the types: it goes on
-    backlog.cut(sent.cut_body_bytes, sent.lost_details)
+    backlog.cut(sent.cut_body_bytes, "request_full")
+    backlog.cut(sent.unreadable_bytes, "unreadable_otlp")
+    backlog.ledger.note("details_dropped", sent.lost_details)
     if outcome.verdict is Verdict.ACCEPTED:
         backlog.delivered(sent.count, uncertain=outcome.uncertain)
         return []

@@ -109,7 +109,7 @@ class Pipeline:
             )
             sender = open_sender(settings.exporter)
             if settings.fallback == FALLBACK_STDOUT:
-                import exporter.otlp_lines  # noqa: F401 - SHUTDOWN has no time for it
+                import exporter.passed_lines  # noqa: F401 - SHUTDOWN has no time for it
             metrics = None
             if settings.signals.metrics:
                 from exporter.metrics_export import MetricsExport

@@ -1,5 +1,7 @@
 """What a function may say while it runs: child spans, events, partial results, flush."""
 
+import sys
+
 from fifo import propagation
 from fifo.current import current_span_id, invocation_of, process_writer
 from fifo.wrapping import like, without_our_frame
@@ -29,6 +31,7 @@ class Span:
     """
 
     __slots__ = (
+        "_attached",
         "_attributes",
         "_invocation",
         "_name",
@@ -52,6 +55,7 @@ class Span:
         self._parent: bytes | None = None
         self._start_unix_ns = 0
         self._token: Token[bytes | None] | None = None
+        self._attached: object = None
         self.span_id: bytes | None = None
 
     def set(self, key: str, value: "AttributeValue") -> None:
@@ -65,6 +69,9 @@ class Span:
             self.span_id = writer.random_span_id()
             self._parent = current_span_id.get()
             self._token = current_span_id.set(self.span_id)
+            otel = sys.modules.get("fifo.otel")
+            if otel is not None:
+                self._attached = otel.attach(self._invocation, self.span_id)
             self._start_unix_ns = writer.unix_ns()
         return self
 
@@ -77,6 +84,8 @@ class Span:
         invocation, self._invocation = self._invocation, None
         if invocation is None or self.span_id is None:
             return
+        if self._attached is not None:
+            sys.modules["fifo.otel"].detach(self._attached)
         if self._token is not None:
             try:
                 current_span_id.reset(self._token)
@@ -154,6 +163,10 @@ def here() -> "propagation.Context | None":
 
 def _span_in(invocation: "Invocation") -> propagation.Context:
     span_id = current_span_id.get() or invocation.span_id
+    otel = sys.modules.get("fifo.otel")
+    of_sdk: propagation.Context | None = otel.current() if otel is not None else None
+    if of_sdk is not None and of_sdk.span_id != span_id:
+        return of_sdk
     return propagation.Context(
         invocation.trace_id, span_id, invocation.flags, invocation.tracestate
     )

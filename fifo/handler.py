@@ -76,6 +76,7 @@ def _capture(
             sender.error(invocation, error)
             raise
         finally:
+            otel = otel or sys.modules.get("fifo.otel")
             if otel is not None:
                 otel.detach(attached)
             sender.current = None
@@ -100,6 +101,7 @@ def _begin(
         around = current_invocation.get()
         if around is not None and around.request_id == request_id:
             return None  # decorated twice, or wrapped and decorated
+        otel = sys.modules.get("fifo.otel")
         invocation = sender.start(
             request_id,
             deadline_unix_ms=_deadline_unix_ms(context, sender),
@@ -114,6 +116,7 @@ def _begin(
                 _text(event.get("DurableExecutionArn")) if isinstance(event, dict) else ""
             ),
             event=event,
+            of_sdk=otel.span_of(request_id) if otel is not None else None,
         )
         if invocation is not None and sender.policy.request:
             sender.request(invocation, event)

@@ -21,6 +21,11 @@ _MAX_FIELD_NUMBER = 2**29 - 1
 _RESOURCE_SPANS = 1  # of ExportTraceServiceRequest
 _SCOPE_SPANS = 2  # of ResourceSpans
 _SPANS = 2  # of ScopeSpans
+_SCOPE = 1  # of ScopeSpans
+_NAME, _KEY, _STRING = 1, 1, 1  # of InstrumentationScope, KeyValue and AnyValue
+_VALUE = 2  # of KeyValue
+_ATTRIBUTES = 9  # of Span
+_TRACE_ID, _SPAN_ID, _TRACE_STATE, _PARENT_SPAN_ID = 1, 2, 3, 4  # of Span
 _ID_BYTES = {1: 16, 2: 8}
 """Of Span: field number of trace ID and span ID → their sizes."""
 
@@ -44,6 +49,69 @@ def span_count(data: bytes) -> int:
     return count
 
 
+LAMBDA_SCOPE = b"opentelemetry.instrumentation.aws_lambda"
+"""Of the instrumentation that makes an invocation's span itself."""
+INVOCATION_ID = b"faas.invocation_id"
+"""The attribute by which its span of an invocation is told from its others."""
+
+
+class InvocationSpan:
+    """The IDs of a span that stands for the invocation `request_id`; `parent_span_id` or None."""
+
+    __slots__ = ("parent_span_id", "request_id", "span_id", "trace_id", "tracestate")
+
+    def __init__(
+        self,
+        request_id: str,
+        trace_id: bytes,
+        span_id: bytes,
+        parent_span_id: "bytes | None",
+        tracestate: str,
+    ) -> None:
+        self.request_id = request_id
+        self.trace_id = trace_id
+        self.span_id = span_id
+        self.parent_span_id = parent_span_id
+        self.tracestate = tracestate
+
+
+def invocation_spans(data: bytes) -> "list[InvocationSpan]":
+    """The spans in `data` that OpenTelemetry's instrumentation made of an invocation.
+
+    Raises ProtocolError.
+    """
+    if LAMBDA_SCOPE not in data:
+        return []
+    walk = _Walk(data)
+    found = []
+    for _, start, end in walk.messages(0, len(data), _RESOURCE_SPANS):
+        for _, scope_start, scope_end in walk.messages(start, end, _SCOPE_SPANS):
+            scope = walk.last(scope_start, scope_end, _SCOPE)
+            if scope is None or walk.content(*scope, _NAME) != LAMBDA_SCOPE:
+                continue
+            for _, span_start, span_end in walk.messages(scope_start, scope_end, _SPANS):
+                found += _of_invocation(walk, span_start, span_end)
+    return found
+
+
+def _of_invocation(walk: "_Walk", start: int, end: int) -> "list[InvocationSpan]":
+    for _, first, last in walk.messages(start, end, _ATTRIBUTES):
+        if walk.content(first, last, _KEY) == INVOCATION_ID:
+            value = walk.last(first, last, _VALUE)
+            request_id = b"" if value is None else walk.content(*value, _STRING)
+            parent = walk.content(start, end, _PARENT_SPAN_ID)
+            return [
+                InvocationSpan(
+                    request_id.decode("utf-8", "replace"),
+                    walk.content(start, end, _TRACE_ID),
+                    walk.content(start, end, _SPAN_ID),
+                    parent if len(parent) == _ID_BYTES[_SPAN_ID] and any(parent) else None,
+                    walk.content(start, end, _TRACE_STATE).decode("utf-8", "replace"),
+                )
+            ]
+    return []
+
+
 class _Walk:
     """Over the fields of `data`, counted over all of it."""
 
@@ -60,6 +128,18 @@ class _Walk:
                 if field[1] < 0:
                     raise ProtocolError(f"OTLP field {number} is no message")
                 yield field
+
+    def last(self, start: int, end: int, number: int) -> "tuple[int, int] | None":
+        """Where the field `number` between `start` and `end` has its content; the last counts."""
+        found = None
+        for _, first, last in self.messages(start, end, number):
+            found = first, last
+        return found
+
+    def content(self, start: int, end: int, number: int) -> bytes:
+        """The bytes of the field `number`; none where it is not there."""
+        found = self.last(start, end, number)
+        return b"" if found is None else self._data[found[0] : found[1]]
 
     def check_ids(self, start: int, end: int) -> None:
         """A span has a trace ID and a span ID, neither all zero."""

@@ -167,11 +167,13 @@ class Writer:
         tenant_id: str = "",
         durable_execution_arn: str = "",
         event: object = None,
+        of_sdk: "tuple[propagation.Context, propagation.Context | None] | None" = None,
     ) -> "Invocation | None":
         """Send START; None where nothing is to be sent for this invocation.
 
         Memory, ARN, log group and log stream are taken as a handler's context has them; what is
-        of another type is left out.
+        of another type is left out. `of_sdk`: a span that stands for this invocation already, and
+        its parent: its IDs are ours.
         """
         try:
             outlet = self._outlet
@@ -185,8 +187,12 @@ class Writer:
             found = triggers.recognise(event, self.policy.event_path)
             names = self._named_propagators()
             parent = caller.parent_of(names, found, xray_header)
-            span_id = self._random_id(8)
-            trace_id = self._random_id(16) if parent is None else parent.trace_id
+            if of_sdk is not None:
+                own, parent = of_sdk
+                trace_id, span_id = own.trace_id, own.span_id
+            else:
+                span_id = self._random_id(8)
+                trace_id = self._random_id(16) if parent is None else parent.trace_id
             prefix = encoding.encode_prefix(request_id, span_id)
             invocation = Invocation(request_id, trace_id, span_id, prefix)
             invocation.propagators = names

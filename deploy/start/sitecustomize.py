@@ -61,13 +61,16 @@ class _Finder:
         return ModuleSpec(NAME, SourceFileLoader(NAME, file), origin=file)
 
 
-def _point_to_us() -> None:
-    """The runtime takes its handler from its argument or, in Lambda, from ``_HANDLER``."""
+def _handler() -> tuple[str, bool]:
+    """The runtime takes its handler from its argument (then True) or, in Lambda, ``_HANDLER``."""
     by_argument = len(sys.argv) > 1 and sys.orig_argv[-len(sys.argv)] == "awslambdaric"
-    handler = sys.argv[1] if by_argument else os.environ.get("_HANDLER", "")
-    if not handler:
+    return sys.argv[1] if by_argument else os.environ.get("_HANDLER", ""), by_argument
+
+
+def _point_to_us() -> None:
+    handler, by_argument = _handler()
+    if not handler or "fifo.handler" not in sys.modules:
         return
-    _load_fifo()
     sys.meta_path.insert(0, _Finder)  # type: ignore[arg-type]
     os.environ["SPANPIPE_HANDLER"] = handler
     if by_argument:
@@ -78,11 +81,16 @@ def _point_to_us() -> None:
 
 _leave_paths()
 try:
-    _point_to_us()
+    if _handler()[0]:
+        _load_fifo()
 except Exception as error:  # noqa: BLE001 - whatever it is, the function runs
     sys.stderr.write(f"spanpipe: warning: {error}; the function runs without spanpipe\n")
 
 # Python knows one `sitecustomize`: the one that this hides goes next. Where there is none, Python
-# takes this ImportError as it would have without us.
+# takes this ImportError as it would have without us. It still finds the function's own handler:
+# OpenTelemetry's instrumentation wraps what ``_HANDLER`` names.
 sys.modules.pop("sitecustomize", None)
-import sitecustomize  # type: ignore[import-not-found]  # noqa: E402, F401
+try:
+    import sitecustomize  # type: ignore[import-not-found]  # noqa: F401
+finally:
+    _point_to_us()

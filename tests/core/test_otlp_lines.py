@@ -19,6 +19,8 @@ from opentelemetry.trace.span import TraceState
 from exporter.encoder import encoded
 from exporter.otlp_json import OtlpJsonError, from_value, to_value
 from exporter.otlp_lines import MAX_LINE_BYTES, MIN_LINE_BYTES, Line, lines_of
+from exporter.passed_lines import passed_lines
+from exporter.record import Passed
 
 BODY, TRUNCATED, KIND = (
     f"spanpipe.result.{name}" for name in ("body", "truncated", "content_kind")
@@ -303,3 +305,35 @@ def test_foreign_writers_are_understood() -> None:
         trace_id=bytes(15) + b"\7", span_id=bytes(7) + b"\n", kind=2, start_time_unix_nano=1
     )
     assert request == expected
+
+
+def test_others_spans_are_printed_whole_in_lines_that_stay_whole() -> None:
+    """All of them, split between spans; what cannot be a line is counted."""
+    whole = ExportTraceServiceRequest()
+    for part in range(2):
+        resource = whole.resource_spans.add(schema_url="url")
+        resource.resource.attributes.add(key="service.name").value.string_value = f"s{part}"
+        scope = resource.scope_spans.add()
+        scope.scope.name = "shop"
+        for index in range(1, 21):
+            scope.spans.add(
+                name="x" * 10_000, trace_id=b"t" * 16, span_id=bytes([part * 20 + index]) * 8
+            )
+    long = ExportTraceServiceRequest()
+    long.resource_spans.add().scope_spans.add().spans.add(
+        name="x" * 300_000, trace_id=b"t" * 16, span_id=b"s" * 8
+    )
+    data = whole.SerializeToString()
+    bad, alone = b"\x0a\x01", long.SerializeToString()
+    lines = list(passed_lines([Passed(data, 40), Passed(bad, 1), Passed(alone, 1)]))
+    assert all(len(line.data) <= MAX_LINE_BYTES for line in lines)
+    assert [(line.span_count, line.cut_bytes) for line in lines] == [
+        (20, 0),
+        (20, 0),
+        (0, 2),
+        (0, len(alone)),
+    ]
+    again = ExportTraceServiceRequest()
+    for line in lines[:2]:
+        again.MergeFrom(from_value(json.loads(line.data)))
+    assert again == whole

@@ -8,6 +8,8 @@ import pytest
 
 from exporter.batch import Sent
 from exporter.outcome import FAULT, Outcome, Verdict
+from exporter.record import Passed
+from exporter.values import replace
 from extension.backlog import Backlog
 from extension.ledger import Account, Ledger
 from extension.outcomes import Settled, settle
@@ -116,6 +118,20 @@ def test_every_end_settles_the_ledger(name: str) -> None:
 def test_metrics_alone_are_an_answer_or_a_failure(problem: str | None, settled: Settled) -> None:
     """Where every invocation was sampled out the breaker knows the collector by them."""
     assert settle(Exported((), problem), filled([])) == settled
+
+
+def test_each_reason_for_a_cut_has_its_name() -> None:
+    """What was too large, and what was no OTLP; the bytes of the rest arrived."""
+    (record,) = numbered(1)
+    backlog = filled([replace(record, passed=(Passed(b"nine byte", 1),))])
+    backlog.lend(1, 10_000_000)
+    sent = Sent(1, ACCEPTED, cut_body_bytes=3, unreadable_bytes=4, lost_details=1)
+    assert settle(Exported((sent,)), backlog) == Settled(True)
+    assert backlog.ledger == Ledger(
+        Account(accepted=1, exported=1),
+        Account(accepted=9, exported=2, dropped={"request_full": 3, "unreadable_otlp": 4}),
+        noted={"details_dropped": 1},
+    )
 
 
 def test_a_metrics_problem_is_told_with_the_rest() -> None:

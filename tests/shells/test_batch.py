@@ -303,11 +303,9 @@ def test_others_spans_that_no_collector_could_read_are_left_out() -> None:
             invocation(3),
         ]
         sent = send(receiver.http_endpoint, records, RequestLimits())
-        assert [(one.count, one.lost_details, one.cut_body_bytes) for one in sent] == [
-            (1, 0, 0),
-            (1, 2, 6),
-            (1, 0, 0),
-        ]
+        assert [
+            (one.count, one.lost_details, one.cut_body_bytes, one.unreadable_bytes) for one in sent
+        ] == [(1, 0, 0, 0), (1, 2, 0, 6), (1, 0, 0, 0)]
         assert all(one.outcome and one.outcome.verdict is Verdict.ACCEPTED for one in sent)
         found = [name for request in receiver.requests for name in names(request)]
         assert sorted(found) == ["GET", "r-1", "r-2", "r-3"]

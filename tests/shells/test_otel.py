@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import contextvars
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+import fifo
 from fifo import current, mailbox, messages, otel
 from fifo.handler import capture
 from fifo.otel import FifoSpanExporter
@@ -66,7 +66,7 @@ def names(found: list[messages.Message]) -> list[list[str]]:
 
 
 def test_spans_arrive_as_the_librarys_encoder_writes_them(reading_end: ReadingEnd) -> None:
-    """The same bytes, with the invocation that they ended in, before its result."""
+    """The same message, with the invocation that they ended in, before its result."""
     from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 
     writer = make_writer(reading_end)
@@ -86,8 +86,11 @@ def test_spans_arrive_as_the_librarys_encoder_writes_them(reading_end: ReadingEn
     assert otlp == messages.Otlp(
         "r-1",
         start.invocation_span_id,
-        data=encode_spans(memory.get_finished_spans()).SerializeToString(),
+        data=otlp.data,
         span_count=1,
+    )
+    assert ExportTraceServiceRequest.FromString(otlp.data) == encode_spans(
+        memory.get_finished_spans()
     )
 
 
@@ -211,20 +214,22 @@ def test_a_span_that_cannot_be_encoded_never_reaches_the_function(
     assert writer.fault_count == 1
 
 
-def test_without_the_encoder_the_error_names_its_package(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """At construction, not at the first span."""
-    real = builtins.__import__
-
-    def without(name: str, *args: Any, **kwargs: Any) -> Any:
-        if name.startswith("opentelemetry.exporter"):
-            raise ImportError(name)
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ImportError, match="opentelemetry-exporter-otlp-proto-common"):
-        FifoSpanExporter()
+def test_it_takes_no_protobuf_into_the_function() -> None:
+    """Its import, and a span that it hands over, load the SDK and nothing more to encode it."""
+    program = (
+        "import sys\n"
+        "from opentelemetry.sdk.trace import TracerProvider\n"
+        "from opentelemetry.sdk.trace.export import SimpleSpanProcessor\n"
+        "from fifo.otel import FifoSpanExporter\n"
+        "provider = TracerProvider()\n"
+        "provider.add_span_processor(SimpleSpanProcessor(FifoSpanExporter()))\n"
+        "provider.get_tracer('tests').start_span('span').end()\n"
+        "print([name for name in sys.modules if 'protobuf' in name or '.proto' in name])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
 
 
 def test_the_sdk_finds_it_by_its_name() -> None:
@@ -237,3 +242,113 @@ def test_the_sdk_finds_it_by_its_name() -> None:
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "{'spanpipe': <class 'fifo.otel.FifoSpanExporter'>}"
+
+
+def ids(context: Any) -> tuple[bytes, bytes]:
+    """Trace ID and span ID, as the FIFO has them."""
+    return context.trace_id.to_bytes(16, "big"), context.span_id.to_bytes(8, "big")
+
+
+def test_spans_of_both_kinds_hang_on_each_other(
+    reading_end: ReadingEnd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The SDK's inside of ours has ours as its parent, and a call from it names the SDK's."""
+    writer = make_writer(reading_end)
+    monkeypatch.setattr(current, "_writer", writer)
+    memory = InMemorySpanExporter()
+    tracer = traced(memory)
+    told: list[str] = []
+
+    @capture
+    def handler(event: object, context: object) -> None:
+        with fifo.span("ours"):
+            told.append(fifo.traceparent())
+            with tracer.start_as_current_span("theirs"):
+                told.append(fifo.traceparent())
+        with tracer.start_as_current_span("beside"):
+            pass
+        told.append(fifo.traceparent())
+
+    handler(1, Context())
+    start, span, _ = reading_end.messages()
+    theirs, beside = memory.get_finished_spans()
+    assert isinstance(span, messages.Span)
+    assert theirs.parent is not None
+    assert beside.parent is not None
+    assert ids(theirs.parent) == (start.trace_id, span.span_id)
+    assert ids(beside.parent) == (start.trace_id, start.invocation_span_id)
+    trace_id = start.trace_id.hex()
+    assert told == [
+        f"00-{trace_id}-{span.span_id.hex()}-01",
+        f"00-{trace_id}-{theirs.context.span_id:016x}-01",
+        f"00-{trace_id}-{start.invocation_span_id.hex()}-01",
+    ]
+    assert trace.get_current_span() is trace.INVALID_SPAN
+
+
+def test_an_sdk_that_is_set_up_inside_of_a_call_has_its_parent_too(
+    reading_end: ReadingEnd,
+) -> None:
+    """As a function does that defers what its init need not pay for; and nothing is left over."""
+    program = (
+        "import sys, fifo\n"
+        "from fifo import current\n"
+        "from fifo.writer import Writer\n"
+        "current._writer = writer = Writer(sys.argv[1], environ={})\n"
+        "class Context:\n"
+        "    aws_request_id = 'r-1'\n"
+        "@fifo.capture\n"
+        "def handler(event, context):\n"
+        "    from opentelemetry.sdk.trace import TracerProvider\n"
+        "    from fifo.otel import FifoSpanExporter\n"
+        "    FifoSpanExporter()\n"
+        "    span = TracerProvider().get_tracer('t').start_span('span')\n"
+        "    own = current.current_invocation.get()\n"
+        "    return span.parent.span_id == int.from_bytes(own.span_id, 'big')\n"
+        "print(handler(1, Context()))\n"
+        "from opentelemetry import trace\n"
+        "print(trace.get_current_span() is trace.INVALID_SPAN)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(reading_end.directory)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["True", "True"]
+
+
+@pytest.mark.parametrize("scope", ["opentelemetry.instrumentation.aws_lambda", "shop"])
+def test_a_handler_inside_of_the_instrumentation_has_its_span(
+    reading_end: ReadingEnd, monkeypatch: pytest.MonkeyPatch, scope: str
+) -> None:
+    """START tells its IDs and its parent, so that there is one span from the start."""
+    writer = make_writer(reading_end)
+    monkeypatch.setattr(current, "_writer", writer)
+    memory = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(memory))
+    tracer = provider.get_tracer(scope)
+    caller = trace.SpanContext(1, 2, is_remote=True, trace_flags=trace.TraceFlags(1))
+    told: list[str] = []
+
+    @capture
+    def handler(event: object, context: object) -> None:
+        told.append(fifo.traceparent())
+        trace.get_current_span().set_attribute("asked", True)
+
+    for request_id in ("r-1", "another"):
+        with tracer.start_as_current_span(
+            "function",
+            trace.set_span_in_context(trace.NonRecordingSpan(caller)),
+            attributes={"faas.invocation_id": request_id},
+        ):
+            handler(1, Context())
+    first, _ = memory.get_finished_spans()
+    assert ("asked" in (first.attributes or {})) == (scope != "shop")
+    starts = [one for one in reading_end.messages() if isinstance(one, messages.Start)]
+    found = [(one.trace_id, one.invocation_span_id, one.parent_span_id) for one in starts]
+    adopted = (*ids(first.context), caller.span_id.to_bytes(8, "big"))
+    assert [one == adopted for one in found] == [scope != "shop", False]
+    assert told == [f"00-{one[0].hex()}-{one[1].hex()}-01" for one in found]

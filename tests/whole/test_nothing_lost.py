@@ -123,6 +123,28 @@ def test_with_the_fallback_a_collector_that_is_never_there_loses_nothing(tmp_pat
     ]
 
 
+def test_an_sdks_spans_are_printed_with_the_rest(tmp_path: Path) -> None:
+    """Those that the function's own OpenTelemetry made, each once."""
+    life = Life(tmp_path, refused(), "fallback: stdout", handler="otel_function.handler")
+    with life.environment as environment:
+        environment.invoke(b"{}")
+        environment.shutdown()
+    found = [
+        (span["name"], scope["scope"]["name"])
+        for line in life.lines
+        if line.startswith('{"resourceSpans"')
+        for one in json.loads(line)["resourceSpans"]
+        for scope in one["scopeSpans"]
+        for span in scope["spans"]
+    ]
+    assert sorted(found) == [
+        ("function", "spanpipe"),
+        ("in init", "shop"),
+        ("inner", "shop"),
+        ("outer", "shop"),
+    ]
+
+
 def test_after_a_reset_what_was_printed_is_delivered_too(tmp_path: Path) -> None:
     """Nobody knows whether a next extension comes, so the log has it, and the spool."""
     with Receiver() as receiver:

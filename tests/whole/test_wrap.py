@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -65,6 +68,32 @@ def test_what_is_wrong_is_told_as_without_us(tmp_path: Path, name: str) -> None:
     bare = lived(tmp_path, handler, {})
     assert lived(tmp_path, handler, {"AWS_LAMBDA_EXEC_WRAPPER": WRAP}) == bare
     assert bare["status"] in ("error", "crash")
+
+
+@pytest.mark.parametrize("theirs", [True, False])
+def test_a_sitecustomize_behind_ours_finds_the_functions_handler(
+    tmp_path: Path, theirs: bool
+) -> None:
+    """As OpenTelemetry's instrumentation does, which wraps it; the runtime finds ours then."""
+    if theirs:
+        (tmp_path / "sitecustomize.py").write_text(
+            "import os\nprint('before', os.environ['_HANDLER'])\n"
+        )
+    program = "import os\nprint('then', os.environ['_HANDLER'], os.environ['SPANPIPE_HANDLER'])"
+    done = subprocess.run(
+        [WRAP, sys.executable, "-c", program],
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(tmp_path),
+            "_HANDLER": "app.handler",
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    before = ["before app.handler"] if theirs else []
+    assert done.stdout.splitlines() == [*before, "then spanpipe_wrapped.handler app.handler"]
+    assert done.stderr == ""
 
 
 def spans_of(
