@@ -226,24 +226,20 @@ def _records(event: "dict[str, Any]", found: Found) -> bool:
         found.cut_count = max(0, len(records) - MAX_RECORDS)
         for record in records[:MAX_RECORDS]:
             carrier = _carrier_of_record(record)
+            # SQS's own X-Ray header is a link, never the parent.
+            header = _part(record, "attributes").get("AWSTraceHeader")
+            if len(records) == 1:
+                found.carrier, carrier = carrier, {}
+            if isinstance(header, str):
+                carrier.setdefault("x-amzn-trace-id", header)
             if carrier:
                 found.carriers.append(carrier)
-        if len(records) == 1 and found.carriers:
-            found.carrier = found.carriers.pop()
-            # SQS's own X-Ray header is a link, never the parent.
-            header = found.carrier.pop("x-amzn-trace-id", None)
-            if header is not None:
-                found.carriers.append({"x-amzn-trace-id": header})
     return True
 
 
 def _carrier_of_record(record: object) -> "dict[str, str]":
     carrier = _message_attributes(_part(record, "messageAttributes"), "stringValue")
-    carrier = carrier or _message_attributes(_part(record, "Sns", "MessageAttributes"), "Value")
-    header = _part(record, "attributes").get("AWSTraceHeader")
-    if isinstance(header, str):
-        carrier.setdefault("x-amzn-trace-id", header)
-    return carrier
+    return carrier or _message_attributes(_part(record, "Sns", "MessageAttributes"), "Value")
 
 
 def _messaging(found: Found, system: str, destination: str) -> None:
