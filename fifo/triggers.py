@@ -6,6 +6,10 @@ OpenTelemetry semantic conventions 1.44, "FaaS spans", "AWS Lambda", "HTTP spans
 the events as AWS's documentation shows them.
 """
 
+import binascii
+import json
+import time
+
 from fifo.propagation import HEADERS
 
 TYPE_CHECKING = False
@@ -27,6 +31,10 @@ MAX_HEADERS = 256
 """Of one request that are looked at; API Gateway lets through 10 KB of them."""
 MAX_KEY_PATH = 8
 """Steps into the event of a carrier that the user has named."""
+MAX_DECODED = 65_536
+"""Characters of texts in an event that are decoded on that way: a millisecond at most."""
+MAX_HEADER_BYTES = 8_192
+"""Of one Kafka header: the longest that is used, a baggage."""
 
 _METHODS = frozenset(
     ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY")
@@ -71,7 +79,7 @@ def recognise(event: object, key_path: str = "") -> Found:
         pass
     if key_path:
         try:
-            _own_carrier(event, key_path, found)
+            _own_carriers(event, key_path, found)
         except Exception:  # noqa: BLE001, S110 - as above
             pass
     return found
@@ -89,8 +97,13 @@ def _part(value: object, *keys: str) -> "Any":
     return value if isinstance(value, dict) else {}
 
 
-def _last(arn: object, separator: str = ":") -> str:
-    return arn.rpartition(separator)[2] if isinstance(arn, str) else ""
+def _last(arn: object) -> str:
+    return arn.rpartition(":")[2] if isinstance(arn, str) else ""
+
+
+def _named(arn: object, kind: str) -> str:
+    """``orders`` in ``…:stream/orders/consumer/…``, for the kind ``stream``."""
+    return arn.partition(f":{kind}/")[2].partition("/")[0] if isinstance(arn, str) else ""
 
 
 def _headers(headers: object, carrier: "dict[str, str]") -> None:
@@ -122,11 +135,62 @@ def _message_attributes(attributes: object, key: str) -> "dict[str, str]":
     return carrier
 
 
-def _own_carrier(event: "dict[str, Any]", key_path: str, found: Found) -> None:
-    value: Any = event
+def _own_carriers(event: "dict[str, Any]", key_path: str, found: Found) -> None:
+    """What the user's path leads to: one mapping is the carrier, several give links.
+
+    A step into a list is one into each of its items, or into the one that a number names. A text
+    on the way is read as JSON, or as JSON in base64, as a Kinesis record's data may be.
+    """
+    places: list[object] = [event]
+    left = MAX_DECODED
     for key in key_path.split(".")[:MAX_KEY_PATH]:
-        value = value.get(key) if isinstance(value, dict) else None
-    _headers(value, found.carrier)
+        reached: list[object] = []
+        for place in places:
+            if isinstance(place, list) and key.isdigit():
+                reached += place[int(key) : int(key) + 1]
+                continue
+            mappings, left = _mappings(place, left, found)
+            reached += [one[key] for one in mappings if key in one]
+        places = reached[:MAX_RECORDS]
+    carriers: list[dict[str, str]] = []
+    count = 0
+    for place in places:
+        mappings, left = _mappings(place, left, found)
+        for one in mappings:
+            carrier: dict[str, str] = {}
+            _headers(one, carrier)
+            count += 1
+            if carrier:
+                carriers.append(carrier)
+    if count == 1 and carriers:
+        found.carrier = {**carriers[0], **found.carrier}
+    else:
+        found.carriers += carriers
+
+
+def _mappings(value: object, left: int, found: Found) -> "tuple[list[dict[str, Any]], int]":
+    """The mappings that `value` is, holds or has in its texts; how many characters are left."""
+    mappings: list[dict[str, Any]] = []
+    items = value if isinstance(value, list) else [value]
+    found.cut_count += max(0, len(items) - MAX_RECORDS)
+    for item in items[:MAX_RECORDS]:
+        if isinstance(item, str):
+            if len(item) > left:
+                found.cut_count += 1
+                continue
+            left -= len(item)
+            item = _decoded(item)  # noqa: PLW2901
+        if isinstance(item, dict):
+            mappings.append(item)
+    return mappings, left
+
+
+def _decoded(text: str) -> object:
+    """The JSON in `text`; None where there is none."""
+    try:
+        return json.loads(text if text[:1] in "{[" else binascii.a2b_base64(text))
+    except ValueError:
+        return None
 
 
 # HTTP
@@ -154,6 +218,8 @@ def _request_context(event: "dict[str, Any]", found: Found) -> bool:
     context = _part(event, "requestContext")
     # Where both are there they hold the same names; a load balancer sends one of them.
     _headers(event.get("headers") or event.get("multiValueHeaders"), found.carrier)
+    if event.get("type") == "REQUEST":
+        return True  # an authorizer's: its result is a policy, not the answer
     http = _part(context, "http")
     if http:  # payload 2.0: an HTTP API or a function URL
         route = event.get("routeKey")
@@ -195,13 +261,18 @@ def _query(event: "dict[str, Any]", found: Found) -> None:
     found.put("url.query", "&".join(pairs))
 
 
+_GRAPHQL = ("query", "mutation", "subscription")
+
+
 def _appsync(event: "dict[str, Any]", found: Found) -> bool:
     info = _part(event, "info")
     if "fieldName" not in info:
         return False
     found.trigger = HTTP
     _headers(_part(event, "request").get("headers"), found.carrier)
-    found.put("graphql.operation.type", str(info.get("parentTypeName", "")).lower())
+    kind = str(info.get("parentTypeName")).lower()
+    if kind in _GRAPHQL:  # else the field is of a type, somewhere below
+        found.put("graphql.operation.type", kind)
     found.put("user_agent.original", found.carrier.get("user-agent", ""))
     return True
 
@@ -226,24 +297,20 @@ def _records(event: "dict[str, Any]", found: Found) -> bool:
         found.cut_count = max(0, len(records) - MAX_RECORDS)
         for record in records[:MAX_RECORDS]:
             carrier = _carrier_of_record(record)
+            # SQS's own X-Ray header is a link, never the parent.
+            header = _part(record, "attributes").get("AWSTraceHeader")
+            if len(records) == 1:
+                found.carrier, carrier = carrier, {}
+            if isinstance(header, str):
+                carrier.setdefault("x-amzn-trace-id", header)
             if carrier:
                 found.carriers.append(carrier)
-        if len(records) == 1 and found.carriers:
-            found.carrier = found.carriers.pop()
-            # SQS's own X-Ray header is a link, never the parent.
-            header = found.carrier.pop("x-amzn-trace-id", None)
-            if header is not None:
-                found.carriers.append({"x-amzn-trace-id": header})
     return True
 
 
 def _carrier_of_record(record: object) -> "dict[str, str]":
     carrier = _message_attributes(_part(record, "messageAttributes"), "stringValue")
-    carrier = carrier or _message_attributes(_part(record, "Sns", "MessageAttributes"), "Value")
-    header = _part(record, "attributes").get("AWSTraceHeader")
-    if isinstance(header, str):
-        carrier.setdefault("x-amzn-trace-id", header)
-    return carrier
+    return carrier or _message_attributes(_part(record, "Sns", "MessageAttributes"), "Value")
 
 
 def _messaging(found: Found, system: str, destination: str) -> None:
@@ -268,31 +335,40 @@ def _sns(first: "dict[str, Any]", found: Found) -> None:
 
 
 def _kinesis(first: "dict[str, Any]", found: Found) -> None:
-    # A stream's data is not read: it would have to be decoded, and may be of any size.
-    _messaging(found, "aws.kinesis", _last(first.get("eventSourceARN"), "/"))
+    # A record has no place for context but its data, whose form is the user's: `event_path`.
+    _messaging(found, "aws.kinesis", _named(first.get("eventSourceARN"), "stream"))
 
 
-_OPERATIONS = {"INSERT": "insert", "MODIFY": "edit", "REMOVE": "delete"}
+_OPERATIONS = {
+    "INSERT": "insert",
+    "MODIFY": "edit",
+    "REMOVE": "delete",
+    "ObjectCreated": "insert",
+    "ObjectTagging": "edit",
+    "ObjectAcl": "edit",
+    "ObjectRemoved": "delete",
+    "LifecycleExpiration": "delete",
+}
+"""What DynamoDB and S3 call an event, S3 up to the colon."""
+_ISO_8601 = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def _dynamodb(first: "dict[str, Any]", found: Found) -> None:
     found.trigger = DATASOURCE
-    arn = first.get("eventSourceARN")
-    table = arn.partition(":table/")[2].partition("/")[0] if isinstance(arn, str) else ""
-    found.put("faas.document.collection", table)
+    found.put("faas.document.collection", _named(first.get("eventSourceARN"), "table"))
     found.put("faas.document.operation", _OPERATIONS.get(str(first.get("eventName")), ""))
+    seconds = _part(first, "dynamodb").get("ApproximateCreationDateTime")
+    if isinstance(seconds, int | float):
+        found.put("faas.document.time", time.strftime(_ISO_8601, time.gmtime(seconds)))
 
 
 def _s3(first: "dict[str, Any]", found: Found) -> None:
     found.trigger = DATASOURCE
-    name = str(first.get("eventName"))
+    name = str(first.get("eventName")).partition(":")[0]
     found.put("faas.document.collection", _part(first, "s3", "bucket").get("name"))
     found.put("faas.document.name", _part(first, "s3", "object").get("key"))
     found.put("faas.document.time", first.get("eventTime"))
-    if "ObjectCreated" in name:
-        found.put("faas.document.operation", "insert")
-    elif "ObjectRemoved" in name:
-        found.put("faas.document.operation", "delete")
+    found.put("faas.document.operation", _OPERATIONS.get(name, ""))
 
 
 _SOURCES: "dict[str, Callable[[dict[str, Any], Found], None]]" = {
@@ -306,6 +382,9 @@ _SOURCES: "dict[str, Callable[[dict[str, Any], Found], None]]" = {
 
 def _cloudfront(first: "dict[str, Any]", found: Found) -> bool:
     request = _part(first, "cf", "request")
+    if not request:
+        found.trigger = HTTP  # a response's event may come without
+        return True
     headers = _part(request, "headers")
     for name in headers:
         if name in _USED_HEADERS:
@@ -321,16 +400,43 @@ def _msk(event: "dict[str, Any]", found: Found) -> bool:
     if event["eventSource"] not in ("aws:kafka", "SelfManagedKafka"):
         return False
     partitions = _part(event, "records")
-    for records in partitions.values():
-        if isinstance(records, list) and records:
-            _messaging(found, "kafka", str(_part({"": records[0]}, "").get("topic", "")))
-            break
-    else:
-        _messaging(found, "kafka", "")
-    found.attributes["messaging.batch.message_count"] = sum(
-        len(one) for one in partitions.values() if isinstance(one, list)
-    )
+    batches = [one for one in partitions.values() if isinstance(one, list) and one]
+    count = sum(map(len, batches))
+    first = _part({"": batches[0][0]}, "") if batches else {}
+    _messaging(found, "kafka", str(first.get("topic", "")))
+    found.attributes["messaging.batch.message_count"] = count
+    if len(batches) == 1 and type(first.get("partition")) is int:
+        found.put("messaging.destination.partition.id", str(first["partition"]))
+    if count == 1 and type(first.get("offset")) is int:
+        found.attributes["messaging.kafka.offset"] = first["offset"]
+    left = MAX_RECORDS
+    for batch in batches:
+        for record in batch[:left]:
+            carrier = _kafka_headers(record)
+            if carrier:
+                found.carriers.append(carrier)
+        left = max(0, left - len(batch))
+    found.cut_count = max(0, count - MAX_RECORDS)
+    if count == 1 and found.carriers:
+        found.carrier = found.carriers.pop()
     return True
+
+
+def _kafka_headers(record: object) -> "dict[str, str]":
+    """The carrier in a Kafka record's headers: a list of names, each with a list of bytes.
+
+    Lambda gives the bytes as numbers, as Java does: from -128.
+    """
+    headers = record.get("headers") if isinstance(record, dict) else None
+    carrier: dict[str, str] = {}
+    for header in headers[:MAX_HEADERS] if isinstance(headers, list) else ():
+        for name in header:
+            lower = name.lower()
+            value = header[name]
+            if lower in _USED_HEADERS and len(value) <= MAX_HEADER_BYTES:
+                carrier[lower] = bytes([one & 0xFF for one in value]).decode(errors="replace")
+            break  # one header has one name
+    return carrier
 
 
 # Events of one shape
@@ -344,8 +450,7 @@ def _eventbridge(event: "dict[str, Any]", found: Found) -> bool:
         found.trigger = TIMER
         found.put("faas.time", event.get("time"))
         return True
-    found.trigger = PUBSUB
-    found.put("messaging.operation.type", "process")
+    _messaging(found, "aws.eventbridge", "")  # the bus is not told
     found.put("messaging.message.id", event.get("id"))
     return True
 

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
 from rich.text import Text
 
 from exporter import attributes as names
 
-_SERVER = 2
+if TYPE_CHECKING:
+    from spanpipe.waterfall import Tree
+
+SERVER = 2
 """``Span.SpanKind.SPAN_KIND_SERVER``."""
 _COLUMNS = (
     f"{'#':>4}  {'fate':<13}  {'duration':>10}  {'start':<5}  {'children':>8}  result or error"
 )
-_STYLES = {"returned": "green", "unreported": "yellow"}
+STYLES = {"returned": "green", "unreported": "yellow"}
 """By fate; every other is a failure, and red."""
 _MAX_RESULT_CHARACTERS = 48
+_MAX_LABEL = 48
+"""Characters for a name and what it is indented by; a longer one pushes its line to the right."""
+_BAR_CELLS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +56,14 @@ def rows_of(request: Any) -> Iterator[Row]:
         if span.parent_span_id:
             children[span.trace_id] = children.get(span.trace_id, 0) + 1
     for span in spans:
-        if span.kind != _SERVER:
+        if span.kind != SERVER:
             continue
         found = {one.key: one.value for one in span.attributes}
         yield Row(
-            request_id=_string(found, names.FAAS_INVOCATION_ID),
+            request_id=string_of(found, names.FAAS_INVOCATION_ID),
             span_id=span.span_id.hex(),
             start_unix_s=span.start_time_unix_nano / 1e9,
-            fate=_string(found, names.FATE),
+            fate=string_of(found, names.FATE),
             duration_s=(span.end_time_unix_nano - span.start_time_unix_nano) / 1e9,
             cold_start=names.FAAS_COLDSTART in found and found[names.FAAS_COLDSTART].bool_value,
             child_count=children.get(span.trace_id, 0),
@@ -85,12 +91,38 @@ class TablePrinter:
         if not self._shown:
             return
         line = Text(f"{ordinal or '?':>4}  ")
-        line.append(f"{row.fate:<13}", style=_STYLES.get(row.fate, "red"))
+        line.append(f"{row.fate:<13}", style=STYLES.get(row.fate, "red"))
         line.append(
-            f"  {_duration(row.duration_s):>10}  {'cold' if row.cold_start else 'warm':<5}"
+            f"  {duration_text(row.duration_s):>10}  {'cold' if row.cold_start else 'warm':<5}"
             f"  {row.child_count:>8}  {row.text}"
         )
         self._console.print(line)
+
+    def tree(self, tree: Tree) -> None:
+        """A trace as a waterfall: name, function, outcome, duration, and a bar on its time."""
+        if not self._shown:
+            return
+        several = (
+            f"{_counted(tree.span_count, 'span')}, {_counted(tree.function_count, 'function')}"
+        )
+        head = f"trace {tree.trace_id}  {duration_text(tree.duration_s)}, {several}"
+        self._console.print(Text(head, style="bold"))
+        labels = ["  " * (1 + one.depth) + one.name for one in tree.branches]
+        label_width = min(_MAX_LABEL, max(map(len, labels), default=0))
+        function_width = max((len(one.function) for one in tree.branches), default=0)
+        full = "█" if self._console.encoding.lower().startswith("utf") else "#"
+        for label, one in zip(labels, tree.branches, strict=True):
+            line = Text(f"{label:<{label_width}}  {one.function:<{function_width}}  ")
+            line.append(f"{one.outcome:<13}", style=STYLES.get(one.outcome, "red"))
+            line.append(f"  {duration_text(one.duration_s):>10}  ")
+            line.append(_bar(one.start, one.width, full), style="cyan")
+            line.rstrip()
+            self._console.print(line)
+            below = [f"error: {one.error}"] if one.error else []
+            below += [f"link: {link}" for link in one.links]
+            below += [f"link: {one.links_cut} more"] if one.links_cut else []
+            for text in below:
+                self._console.print(Text("  " * (2 + one.depth) + text, style="dim"))
 
     def note(self, text: str) -> None:
         """A line of the summary; with JSON on standard output it goes to standard error."""
@@ -100,31 +132,50 @@ class TablePrinter:
             Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(text)
 
 
-def _duration(seconds: float) -> str:
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" + ("" if count == 1 else "s")
+
+
+def _bar(start: float, width: float, full: str) -> str:
+    """A bar of one cell at least, where it stands on the tree's time."""
+    first = min(_BAR_CELLS - 1, int(start * _BAR_CELLS))
+    return " " * first + full * max(1, min(_BAR_CELLS - first, round(width * _BAR_CELLS)))
+
+
+def duration_text(seconds: float) -> str:
+    """For a column of ten characters."""
     return f"{seconds * 1000:.1f} ms" if seconds < 10 else f"{seconds:.2f} s"
 
 
-def _string(found: dict[str, Any], name: str) -> str:
+def string_of(found: dict[str, Any], name: str) -> str:
+    """The text under `name`, "" where there is none."""
     value = found.get(name)
     return value.string_value if value is not None else ""
 
 
 def _text(span: Any, found: dict[str, Any]) -> str:
-    error = _string(found, names.ERROR_TYPE)
+    error = error_of(span)
     if error:
-        return f"{error}: {span.status.message}" if span.status.message != error else error
-    body = _string(found, names.RESULT_BODY)
+        return error
+    body = string_of(found, names.RESULT_BODY)
     if len(body) <= _MAX_RESULT_CHARACTERS and not _cut(found):
-        return _one_line(body)
+        return one_line(body)
     size = found[names.RESULT_SIZE_BYTES].int_value if names.RESULT_SIZE_BYTES in found else None
     of = f" … ({size} bytes{', cut' if _cut(found) else ''})" if size is not None else " … (cut)"
-    return _one_line(body[:_MAX_RESULT_CHARACTERS]) + of
+    return one_line(body[:_MAX_RESULT_CHARACTERS]) + of
+
+
+def error_of(span: Any) -> str:
+    """Type and message of what went wrong, one line; "" where nothing did."""
+    error = string_of({one.key: one.value for one in span.attributes}, names.ERROR_TYPE)
+    message = span.status.message
+    return one_line(f"{error}: {message}" if error and message not in ("", error) else error)
 
 
 def _cut(found: dict[str, Any]) -> bool:
     return names.RESULT_TRUNCATED in found and bool(found[names.RESULT_TRUNCATED].bool_value)
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """Control characters of a result must not move the terminal's cursor."""
     return "".join(one if one.isprintable() else "·" for one in text)

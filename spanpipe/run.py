@@ -14,6 +14,7 @@ import signal
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ from sandbox.faults import (
 from sandbox.telemetry import TelemetryFaults
 from spanpipe.configured import ENDPOINT_VARIABLE, checked_file
 from spanpipe.errors import CommandError
-from spanpipe.report import TablePrinter, rows_of
+from spanpipe.report import Row, TablePrinter, rows_of
 from spanpipe.tally import Tally
 
 if TYPE_CHECKING:
@@ -54,7 +55,17 @@ def add_parser(commands: Any) -> None:
         "extension, and show each invocation's span as it arrives.",
         epilog="Example: spanpipe run app.handler --event '{\"id\": 1}' --count 3",
     )
-    parser.add_argument("handler", help="module.function, as in Lambda")
+    parser.add_argument(
+        "handler",
+        nargs="?",
+        help="module.function, as in Lambda; with --functions the name of the one to invoke",
+    )
+    parser.add_argument(
+        "--functions",
+        metavar="FILE",
+        help="several functions that call one another, as YAML (see examples/shop): "
+        "the first is invoked, and the traces are shown as trees",
+    )
     parser.add_argument(
         "--event",
         action="append",
@@ -64,7 +75,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--count", type=int, help="invocations in all; the events are repeated")
     parser.add_argument("--timeout", type=float, default=3.0, help="the function's, seconds (3)")
     parser.add_argument("--memory", type=int, default=128, help="the function's, MB (128)")
-    parser.add_argument("--directory", default=".", help="the folder of the function's code")
+    parser.add_argument("--directory", help="the folder of the function's code (.)")
     parser.add_argument("--config", help="a configuration file for the extension")
     parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument(
@@ -86,25 +97,35 @@ def run(options: argparse.Namespace) -> int:
     count = len(events) if options.count is None else options.count
     if count < 1 or options.timeout <= 0 or options.memory < 1:
         raise CommandError("--count, --timeout and --memory must be above 0")
-    directory = Path(options.directory).resolve()
-    _check_handler(options.handler, directory)
+    if options.functions is not None:
+        from spanpipe.run_functions import FunctionsSession
+
+        several = FunctionsSession(options)
+        return _in_folder(lambda folder: several.run(events, count, folder))
+    if options.handler is None:
+        raise CommandError("name a handler, such as app.handler, or --functions FILE")
+    directory = Path(options.directory or ".").resolve()
+    check_handler(options.handler, directory)
     plan = _fault_plan(options)
-    environ = _environ(options, directory)
-    if options.wrap:
-        environ["AWS_LAMBDA_EXEC_WRAPPER"] = _wrapper()
-    printer = TablePrinter(sys.stdout, options.output == "table")
-    session = _Session(options, plan, printer)
+    environ = environ_of(options, directory)
+    session = Session(options, plan)
+    return _in_folder(lambda folder: session.run(events, count, directory, environ, folder))
+
+
+def _in_folder(body: Callable[[Path], int]) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     with tempfile.TemporaryDirectory(prefix="spanpipe-run-") as folder:
-        return session.run(events, count, directory, environ, Path(folder))
+        return body(Path(folder))
 
 
-class _Session:
-    def __init__(self, options: argparse.Namespace, plan: FaultPlan, printer: TablePrinter) -> None:
+class Session:
+    """One function's run, and what every run has: the tally, the log, the summary."""
+
+    def __init__(self, options: argparse.Namespace, plan: FaultPlan) -> None:
         self._options = options
         self._plan = plan
-        self._printer = printer
+        self._printer = TablePrinter(sys.stdout, options.output == "table")
         self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._tally = Tally()
         self._uncaptured = False
@@ -119,6 +140,7 @@ class _Session:
         environ: dict[str, str],
         folder: Path,
     ) -> int:
+        """Invoke `count` times; the exit status."""
         from sandbox.environment import Function, LambdaEnvironment
         from sandbox.launcher import write_extensions
         from sandbox.receiver import Receiver
@@ -126,11 +148,7 @@ class _Session:
         options, plan = self._options, self._plan
         extensions = write_extensions(folder)
         with Receiver(self._requests.put, answer_to=self._answer_to) as receiver:
-            if options.endpoint is None:
-                environ.setdefault("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf")
-                environ[ENDPOINT_VARIABLE] = receiver.http_endpoint
-            else:
-                environ[ENDPOINT_VARIABLE] = options.endpoint
+            self._send_to(receiver.http_endpoint, environ)
             function = Function(
                 handler=options.handler,
                 code_directory=str(directory),
@@ -156,6 +174,14 @@ class _Session:
                 self._await_spans()
             reached = (count, receiver.request_count)
         return self._summary(*reached)
+
+    def _send_to(self, receiver_endpoint: str, environ: dict[str, str]) -> None:
+        """Where the spans go: to our receiver, unless the user has one."""
+        if self._options.endpoint is None:
+            environ.setdefault("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf")
+            environ[ENDPOINT_VARIABLE] = receiver_endpoint
+        else:
+            environ[ENDPOINT_VARIABLE] = self._options.endpoint
 
     def _invoke_all(self, environment: LambdaEnvironment, events: list[bytes], count: int) -> None:
         from sandbox.environment import CRASH, EXTENSION_CRASH
@@ -232,7 +258,10 @@ class _Session:
                 continue
             silent = row.fate in ("returned", "unreported") and not row.captured
             self._uncaptured = self._uncaptured or silent
-            self._printer.row(row, ordinal)
+            self._show_row(row, ordinal)
+
+    def _show_row(self, row: Row, ordinal: int) -> None:
+        self._printer.row(row, ordinal)
 
     def _summary(self, invoked: int, requests: int) -> int:
         out = self._printer.note
@@ -323,7 +352,7 @@ def _event(text: str, where: str) -> bytes:
     return data
 
 
-def _check_handler(handler: str, directory: Path) -> None:
+def check_handler(handler: str, directory: Path) -> None:
     """One clear error before anything starts; what the module itself raises is Lambda's to say."""
     if importlib.util.find_spec("awslambdaric") is None:
         raise CommandError(
@@ -338,8 +367,8 @@ def _check_handler(handler: str, directory: Path) -> None:
         raise CommandError(f"there is no module {module} in {directory} ({path}.py)")
 
 
-def _environ(options: argparse.Namespace, directory: Path) -> dict[str, str]:
-    # Variables that a deployed function would have been given for spanpipe.
+def environ_of(options: argparse.Namespace, directory: Path) -> dict[str, str]:
+    """The variables that a deployed function would have been given for spanpipe."""
     environ = {
         name: value
         for name, value in os.environ.items()
@@ -356,6 +385,8 @@ def _environ(options: argparse.Namespace, directory: Path) -> dict[str, str]:
         config = str(own)
     if config is not None:
         environ["SPANPIPE_CONFIG"] = str(checked_file(config).resolve())
+    if options.wrap:
+        environ["AWS_LAMBDA_EXEC_WRAPPER"] = _wrapper()
     return environ
 
 

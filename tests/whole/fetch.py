@@ -22,7 +22,7 @@ CACHE = Path(__file__).resolve().parents[2] / ".cache" / "programs"
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A file in a wheel. `sha256` is the wheel's."""
+    """A file in a wheel, or a folder where `member` ends with a slash. `sha256` is the wheel's."""
 
     requirement: str
     member: str
@@ -42,6 +42,9 @@ PROGRAMS = {
     ),
     ("emulator", "aarch64"): Program(
         "aws-sam-cli==1.170.0", "samcli/local/rapid/aws-lambda-rie-arm64", _EMULATOR_WHEEL
+    ),
+    ("sample events", ""): Program(
+        "aws-sam-cli==1.170.0", "samcli/lib/generated_sample_events/", _EMULATOR_WHEEL
     ),
     ("rotel", "x86_64"): Program(
         "rotel==0.0.1a15",
@@ -69,12 +72,15 @@ def cannot(reason: str) -> None:
 
 
 def program(name: str) -> Path:
-    """The executable file; skips (or fails) the test where there is none for this machine."""
-    wanted = PROGRAMS.get((name, platform.machine()))
+    """The executable file; skips (or fails) the test where there is none for this machine.
+
+    What is no program, and the same for every machine, has "" in its place.
+    """
+    wanted = PROGRAMS.get((name, platform.machine())) or PROGRAMS.get((name, ""))
     if wanted is None:
         cannot(f"{name}: no program for {platform.machine()}")
         raise AssertionError
-    kept = CACHE / f"{name}-{wanted.sha256[:12]}"
+    kept = CACHE / f"{name.replace(' ', '-')}-{wanted.sha256[:12]}"
     with making(kept) as wanting:
         if wanting:
             _download(wanted, kept)
@@ -95,7 +101,9 @@ def _download(wanted: Program, kept: Path) -> None:
         if found != wanted.sha256:
             pytest.fail(f"{wheel.name} has hash {found}, not {wanted.sha256}")
         with zipfile.ZipFile(wheel) as archive:
-            archive.extract(wanted.member, folder)
+            archive.extractall(
+                folder, [one for one in archive.namelist() if one.startswith(wanted.member)]
+            )
         extracted = Path(folder) / wanted.member
         extracted.chmod(0o755)
         extracted.rename(kept)
