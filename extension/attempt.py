@@ -134,6 +134,11 @@ class Attempt:
         self._bytes_kept = 0
 
     @property
+    def trace_id(self) -> bytes | None:
+        """START's; None where none came, since it is drawn at the end then."""
+        return self.start.trace_id if self.start is not None else None
+
+    @property
     def kept_bytes(self) -> int:
         """What its messages take in memory."""
         return self._bytes_kept
@@ -374,6 +379,12 @@ class Closed:
             environment=self.environment,
             time_unix_ns=event.time_unix_ns or now_unix_ns,
             report_span_id=draw(8) if told.report is not None else b"",
+        )
+
+    def supplement_of_spans(self, passed: Passed, now_unix_ns: int) -> Supplement:
+        """An SDK's spans, which came late."""
+        return Supplement(
+            self.trace_id, self.span_id, self.environment, now_unix_ns, passed=(passed,)
         )
 
 

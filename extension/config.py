@@ -70,6 +70,10 @@ def load(
     if settings.exporter is not None:
         exporter = destination.with_scheme(settings.exporter)
         errors += destination.problems(exporter, origins)
+        loop = None if errors else destination.loop_problem(exporter, settings.receiver)
+        if loop:
+            where = origins.get("receiver.otlp_http.enabled", "default")
+            errors.append(Problem(where, "receiver.otlp_http", loop))
         if settings.signals.metrics:
             exporter = exporter if errors else destination.with_metrics(exporter)
             nowhere = None if errors else destination.metrics_problem(exporter)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from exporter.record import Invocation, Record
 from exporter.weight import passed_bytes
-from extension.backlog import Backlog, Entry, files_of
+from extension.backlog import MAX_WAITING, MAX_WAITING_BYTES, Backlog, Entry, files_of
 from extension.blackbox import Remains
 from extension.fallback import Printer
 from extension.instant import Instant
@@ -117,6 +117,11 @@ class Delivery:
             has_spooled=not self._spool.is_empty,
             farewell_s=farewell_s,
         )
+
+    def has_room(self, size_bytes: int) -> bool:
+        """Whether so much more may wait in memory without pushing anything out."""
+        room = self._backlog.waiting_bytes + size_bytes <= MAX_WAITING_BYTES
+        return room and len(self._backlog) < MAX_WAITING
 
     @property
     def at_stake(self) -> Amount:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 from exporter.settings import OTLP_GRPC, ExporterSettings
 from exporter.values import replace
 from extension.problems import Origin, Problem, shown
+from extension.settings import ReceiverSettings
 
 _HTTP_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """RFC 9110, section 5.6.2: a token."""
@@ -57,6 +58,22 @@ def metrics_problem(exporter: ExporterSettings) -> str | None:
             f"needs an endpoint that ends in {TRACES_PATH}, or OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"
         )
     return endpoint_problem(exporter.metrics_endpoint, exporter.protocol)
+
+
+def loop_problem(exporter: ExporterSettings, receiver: ReceiverSettings) -> str | None:
+    """Why spans would come back to where they are sent from."""
+    parts = urlsplit(exporter.endpoint)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    if receiver.enabled and port == receiver.port and _is_loopback(parts.hostname or ""):
+        return (
+            f"listens at port {port}, where the exporter sends to: name the collector in "
+            f"exporter.{exporter.protocol}.endpoint, or another port"
+        )
+    return None
+
+
+def _is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1", "0.0.0.0") or host.startswith("127.")
 
 
 def problems(exporter: ExporterSettings, origins: Mapping[str, Origin]) -> list[Problem]:

@@ -14,8 +14,9 @@ import select
 import sys
 import time
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from exporter.record import Environment, Fate, Record
+from exporter.record import Environment, Fate, Passed, Record
 from extension import api
 from extension.blackbox import BlackBox
 from extension.delivery import Delivery
@@ -37,12 +38,16 @@ from extension.pipeline import Exported, Failed, Loaded, Pipeline, Result
 from extension.ready import Registered
 from extension.runtime_watch import RuntimeWatch
 from extension.schedule import Schedule
-from extension.settings import OFF
+from extension.settings import OFF, Settings
 from extension.telemetry_listener import TelemetryListener
 from extension.transitions import State
 from extension.worker import Worker
 from fifo import propagation
 from fifo.mailbox import Policy
+
+if TYPE_CHECKING:
+    from extension.otlp_receiver import OtlpReceiver
+    from extension.otlp_requests import Spans
 
 SHUTDOWN_WINDOW_S = 2.0
 """Lambda's own; a deadline farther away than that is not believed."""
@@ -89,6 +94,7 @@ class Loop:
         self._delivery = Delivery(channel.directory, log, self._pipeline, self._worker)
         self._watch = RuntimeWatch()
         self._telemetry = TelemetryListener(registered.subscription, log)
+        self._receiver: OtlpReceiver | None = None
         self._policy = Policy()
         self._thawed = False
         self._blackbox = BlackBox(channel.directory, log.warning)
@@ -124,6 +130,7 @@ class Loop:
             *((watched, select.POLLIN) for watched in self._watch.descriptors()),
             (self._connection.fileno(), self._connection.poll_events),
             *self._telemetry.descriptors(),
+            *(self._receiver.descriptors() if self._receiver is not None else ()),
         ):
             if descriptor >= 0:
                 poll.register(descriptor, events)
@@ -151,6 +158,8 @@ class Loop:
             for event in events_told:
                 self._accept(self._lifecycle.on_platform_event(event, time.time_ns()))
             self._note_progress()
+        if self._receiver is not None:
+            self._take_spans(self._receiver.advance(ready))
         if self._connection.fileno() in ready:
             response = self._connection.advance()
             if response is not None:
@@ -209,9 +218,32 @@ class Loop:
         left_s = event.deadline_unix_ms / 1000 - time.time() + time.monotonic() - told_s
         left_s = min(max(left_s, SHORTEST_SHUTDOWN_S), SHUTDOWN_WINDOW_S)
         self._lifecycle.platform_tells_ends = self._telemetry.subscribed
+        if self._receiver is not None:
+            self._take_spans(self._receiver.drain())
         self._read_boundary()
         self._accept(self._lifecycle.on_shutdown(event.reason, time.time_ns()))
         self._schedule.on_shutdown(told_s, told_s + left_s)
+
+    def _listen(self, settings: Settings) -> None:
+        """Open the receiver where it is asked for: `/next` has been asked before."""
+        if not settings.receiver.enabled or settings.exporter is None:
+            return
+        from extension.otlp_receiver import OtlpReceiver
+
+        try:
+            self._receiver = OtlpReceiver(settings.receiver.port, self._has_room_for_spans)
+        except OSError as error:
+            port = settings.receiver.port
+            self._log.error(f"receiver.otlp_http: cannot listen at port {port}: {error.strerror}")
+
+    def _has_room_for_spans(self, size_bytes: int) -> bool:
+        return self._delivery.has_room(self._lifecycle.kept_bytes + size_bytes)
+
+    def _take_spans(self, taken: list[Spans]) -> None:
+        now_ns = time.time_ns()
+        for spans in taken:
+            passed = Passed(spans.data, spans.count)
+            self._accept(self._lifecycle.on_otlp(passed, spans.trace_ids, now_ns))
 
     def _read_boundary(self) -> None:
         self._receive(self._inbox.read_boundary(self._lifecycle.open_request_ids))
@@ -266,6 +298,7 @@ class Loop:
         for error in loaded.config.errors:
             self._log.error(str(error))
         self._delivery.configure(settings)
+        self._listen(settings)
         timeout_ms = settings.exporter.timeout_ms if settings.exporter is not None else 0
         self._schedule.configure(settings.flush, timeout_ms / 1000)
         # What is not to leave need not be kept either; that it does not, the conversion decides.
@@ -378,6 +411,7 @@ class Loop:
             self._inbox.gaps(),
             self._lifecycle.counts,
             self._telemetry.counts,
+            self._receiver.counts if self._receiver is not None else {},
         ):
             for reason, count in counts.items():
                 ledger.note(reason, count)

@@ -31,6 +31,7 @@ from extension.settings import (
     CaptureSettings,
     FlushSettings,
     PropagatorSettings,
+    ReceiverSettings,
     Settings,
     SignalSettings,
     SpoolSettings,
@@ -334,6 +335,9 @@ def read_settings(root: Node, reading: Reading) -> Settings:
         max_age_s=spool.integer("max_age_s", 86_400, 1, 30 * 86_400),
     )
     spool.finish()
+    receiver = top.section("receiver")
+    receiver_settings = _receiver(receiver)
+    receiver.finish()
     fallback = top.choice("fallback", FALLBACK_NONE, (FALLBACK_NONE, FALLBACK_STDOUT))
     level = top.choice("log_level", "info", tuple(LEVELS))
     top.finish()
@@ -350,8 +354,19 @@ def read_settings(root: Node, reading: Reading) -> Settings:
         limits=limit_settings,
         spool=spool_settings,
         fallback=fallback,
+        receiver=receiver_settings,
         log_level=level,
     )
+
+
+def _receiver(section: Section) -> ReceiverSettings:
+    http = section.section("otlp_http")
+    settings = ReceiverSettings(
+        enabled=http.boolean("enabled", False),
+        port=http.integer("port", 4_318, 1, 65_535),
+    )
+    http.finish()
+    return settings
 
 
 def _when(section: Section, key: str, default: str) -> str:

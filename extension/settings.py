@@ -65,6 +65,15 @@ class SignalSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ReceiverSettings:
+    """OTLP/HTTP on loopback, for SDKs in the function."""
+
+    enabled: bool = False
+    port: int = 4_318
+    """OpenTelemetry's own for OTLP/HTTP."""
+
+
+@dataclass(frozen=True, slots=True)
 class SpoolSettings:
     """What may lie in `/tmp` for a collector that does not answer; 0 bytes: nothing."""
 
@@ -96,6 +105,7 @@ class Settings:
     spool: SpoolSettings = field(default_factory=SpoolSettings)
     fallback: str = FALLBACK_NONE
     """``none`` or ``stdout``: where goes what could not leave by the last deadline."""
+    receiver: ReceiverSettings = field(default_factory=ReceiverSettings)
     enabled: bool = True
     log_level: str = "info"
     """``debug``, ``info``, ``warning`` or ``error``."""

@@ -94,6 +94,8 @@ def _rows(config: LoadedConfig) -> list[tuple[str, str, str]]:
     values["limits.max_request_spans"] = settings.limits.max_spans
     values["spool.max_bytes"] = settings.spool.max_bytes
     values["spool.max_age_s"] = settings.spool.max_age_s
+    values["receiver.otlp_http.enabled"] = settings.receiver.enabled
+    values["receiver.otlp_http.port"] = settings.receiver.port
     values["fallback"] = settings.fallback
     values["log_level"] = settings.log_level
     values["enabled"] = settings.enabled

@@ -25,6 +25,7 @@ from extension.config import LoadedConfig, default_path, find, load
 from extension.settings import (
     CaptureSettings,
     FlushSettings,
+    ReceiverSettings,
     Settings,
     SignalSettings,
     SpoolSettings,
@@ -88,6 +89,7 @@ redact: {keys: [iban, "*tax*", 7], patterns: ['\\d{16}', "${VALUE}"], defaults: 
 signals: {platform_spans: false, metrics: true}
 limits: {max_request_bytes: 100000, max_request_spans: 5}
 spool: {max_bytes: 0, max_age_s: 6}
+receiver: {otlp_http: {enabled: true, port: 7}}
 fallback: stdout
 log_level: debug
 """
@@ -118,6 +120,7 @@ log_level: debug
             limits=RequestLimits(100_000, 5),
             spool=SpoolSettings(0, 6),
             fallback="stdout",
+            receiver=ReceiverSettings(True, 7),
             log_level="debug",
         ),
         (),
@@ -131,7 +134,7 @@ log_level: debug
         (
             "zzz: 1",
             "f:1:1: zzz: unknown key; known: exporter, resource, flush, propagator, capture, "
-            "redact, signals, limits, spool, fallback, log_level",
+            "redact, signals, limits, spool, receiver, fallback, log_level",
         ),
         ("flush: [1]", "f:1:8: flush: must be a mapping, not a list"),
         ("- 1", "f:1:1: the file: must be a mapping, not a list"),
@@ -249,6 +252,11 @@ log_level: debug
             "log_level: ${9}",
             "f:1:12: log_level: ${9} is no valid substitution; write ${NAME}, "
             "${NAME:-a default}, or $$ for a dollar sign",
+        ),
+        (
+            "receiver: {otlp_http: {enabled: true}}",
+            "f:1:33: receiver.otlp_http: listens at port 4318, where the exporter sends to: name "
+            "the collector in exporter.otlp_http.endpoint, or another port",
         ),
         (
             "exporter: {otlp_http: {endpoint: http://c:1/x}}\nsignals: {metrics: true}",
