@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from exporter.log_lines import LogLine
 from exporter.record import Invocation, Record
 from exporter.weight import passed_bytes
 from extension.backlog import MAX_WAITING, MAX_WAITING_BYTES, Backlog, Entry, files_of
@@ -57,6 +58,7 @@ class Delivery:
         self._settings: Settings | None = None
         self._has_failure = False
         self._last_lines: tuple[str, ...] = ()
+        self._last_logs_problem = ""
         self.lent = NOTHING
         self.can_export = True
         self.no_export_reason = ""
@@ -101,7 +103,7 @@ class Delivery:
             if isinstance(record, Invocation) and record.failure is not None:
                 self._has_failure = True
 
-    def waiting(self, now: Instant) -> Waiting:
+    def waiting(self, now: Instant, *, has_logs: bool = False) -> Waiting:
         """What there is to export, for the schedule."""
         count, size = len(self._backlog), self._backlog.waiting_bytes
         farewell_s = count * SPOOL_S_PER_RECORD + size * SPOOL_S_PER_BYTE
@@ -116,6 +118,7 @@ class Delivery:
             self._has_failure,
             has_spooled=not self._spool.is_empty,
             farewell_s=farewell_s,
+            has_logs=has_logs,
         )
 
     def has_room(self, size_bytes: int) -> bool:
@@ -135,13 +138,18 @@ class Delivery:
         return self._backlog.is_lent
 
     def begin_export(
-        self, max_count: int, flush: FlushSettings, now_s: float, until_s: float
+        self,
+        max_count: int,
+        flush: FlushSettings,
+        now_s: float,
+        until_s: float,
+        logs: Sequence[LogLine] = (),
     ) -> None:
-        """Lend a batch to the worker."""
+        """Lend a batch to the worker, and `logs` behind it."""
         batch = self._backlog.lend(max_count, flush.max_bytes)
         self.lent = self._backlog.lent_in_memory
         self._has_failure = False
-        self._worker.submit(partial(self._pipeline.export, batch, now_s, until_s))
+        self._worker.submit(partial(self._pipeline.export, batch, now_s, until_s, logs))
 
     def on_exported(self, exported: Exported) -> Settled:
         """An export has come back. The same trouble twice in a row is told once."""
@@ -152,6 +160,12 @@ class Delivery:
                 self._log.warning(line)
         self._last_lines = settled.lines
         return settled
+
+    def tell_of_logs(self, problem: str) -> None:
+        """A line for the log, where it is not the last one again."""
+        if problem and problem != self._last_logs_problem:
+            self._log.warning(problem)
+        self._last_logs_problem = problem
 
     def leave(self, reason: str, until_s: float) -> str:
         """The end, for SHUTDOWN's `reason`, by `until_s` (monotonic); the ledger's line.

@@ -52,6 +52,8 @@ def settle(exported: Exported, backlog: Backlog) -> Settled:
     backlog.returned(uncertain=uncertain)
     if exported.metrics_problem:
         lines.append(exported.metrics_problem)
+    if exported.logs is not None and exported.logs.problem:
+        lines.append(exported.logs.problem)
     return Settled(answered, failed, late, retry_after_s, tuple(lines))
 
 

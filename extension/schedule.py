@@ -58,7 +58,7 @@ again, so the first try gets that part of the time."""
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What the backlog holds; `farewell_s` is what keeping it elsewhere would take."""
+    """What there is to export; `farewell_s` is what keeping it elsewhere would take."""
 
     count: int
     size_bytes: int
@@ -66,11 +66,13 @@ class Waiting:
     has_failure: bool = False
     has_spooled: bool = False
     farewell_s: float = 0.0
+    has_logs: bool = False
+    """Log lines that no boundary comes for any more: of SHUTDOWN alone."""
 
     @property
     def any(self) -> bool:
         """Whether there is anything to export."""
-        return bool(self.count) or self.has_spooled
+        return bool(self.count) or self.has_spooled or self.has_logs
 
 
 @dataclass(frozen=True, slots=True)

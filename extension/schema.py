@@ -321,6 +321,7 @@ def read_settings(root: Node, reading: Reading) -> Settings:
     signal_settings = SignalSettings(
         platform_spans=signals.boolean("platform_spans", True),
         metrics=signals.boolean("metrics", False),
+        logs=signals.boolean("logs", False),
     )
     signals.finish()
     limits = top.section("limits")

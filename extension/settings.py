@@ -62,6 +62,8 @@ class SignalSettings:
     platform_spans: bool = True
     """The parts of an invocation that Lambda times, as child spans."""
     metrics: bool = False
+    logs: bool = False
+    """The function's log lines, as the Telemetry API tells them."""
 
 
 @dataclass(frozen=True, slots=True)

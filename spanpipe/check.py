@@ -90,6 +90,7 @@ def _rows(config: LoadedConfig) -> list[tuple[str, str, str]]:
     values["redact.defaults"] = settings.redact.defaults
     values["signals.platform_spans"] = settings.signals.platform_spans
     values["signals.metrics"] = settings.signals.metrics
+    values["signals.logs"] = settings.signals.logs
     values["limits.max_request_bytes"] = settings.limits.max_bytes
     values["limits.max_request_spans"] = settings.limits.max_spans
     values["spool.max_bytes"] = settings.spool.max_bytes

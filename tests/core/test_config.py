@@ -86,7 +86,7 @@ resource:
 flush: {mode: end, hold_ms: 1, max_age_ms: 2, max_spans: 3, max_bytes: 4096}
 capture: {response: false, request: on_error, format: attributes, max_body_bytes: 9}
 redact: {keys: [iban, "*tax*", 7], patterns: ['\\d{16}', "${VALUE}"], defaults: false}
-signals: {platform_spans: false, metrics: true}
+signals: {platform_spans: false, metrics: true, logs: true}
 limits: {max_request_bytes: 100000, max_request_spans: 5}
 spool: {max_bytes: 0, max_age_s: 6}
 receiver: {otlp_http: {enabled: true, port: 7}}
@@ -116,7 +116,7 @@ log_level: debug
             flush=FlushSettings("end", 1, 2, 3, 4096),
             capture=CaptureSettings("off", "on_error", "attributes", 9),
             redact=RedactSettings(("iban", "*tax*", "7"), (r"\d{16}", "t$1"), False),
-            signals=SignalSettings(False, True),
+            signals=SignalSettings(False, True, True),
             limits=RequestLimits(100_000, 5),
             spool=SpoolSettings(0, 6),
             fallback="stdout",
@@ -262,6 +262,11 @@ log_level: debug
             "exporter: {otlp_http: {endpoint: http://c:1/x}}\nsignals: {metrics: true}",
             "f:2:20: signals.metrics: needs an endpoint that ends in /v1/traces, or "
             "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+        ),
+        (
+            "exporter: {otlp_http: {endpoint: http://c:1/x}}\nsignals: {logs: true}",
+            "f:2:17: signals.logs: needs an endpoint that ends in /v1/traces, or "
+            "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
         ),
         ("log_level: !info info", "f:1:12: log_level: the tag !info is not known; leave it out"),
         ("flush: {}\nflush: {}", "f:2:1: flush: stands twice, first in line 1"),
@@ -473,3 +478,19 @@ def test_a_broken_file_captures_and_exports_nothing(tmp_path: Path) -> None:
     assert told(load({}, str(path))) == [
         f"{path}:1:60: exporter.otlp_http.tls.ca_file: is no regular file"
     ]
+
+
+@pytest.mark.parametrize(
+    ("environ", "endpoint"),
+    [
+        ({}, "http://localhost:4318/v1/logs"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:1/a"}, "http://c:1/a/v1/logs"),
+        ({"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": " http://l:2/x "}, "http://l:2/x"),
+    ],
+)
+def test_logs_go_beside_traces_or_to_their_own_url(environ: dict[str, str], endpoint: str) -> None:
+    """As OTLP lays its paths out; the variable goes first."""
+    settings, errors = parse("signals: {logs: true}", **environ)
+    assert errors == ()
+    assert settings.exporter is not None
+    assert settings.exporter.logs_endpoint == endpoint
