@@ -48,6 +48,8 @@ class ExporterSettings:
     tls: TlsSettings = field(default_factory=TlsSettings)
     metrics_endpoint: str | None = None
     """For HTTP: where metrics go, the whole URL. gRPC has one endpoint for all signals."""
+    logs_endpoint: str | None = None
+    """The same of logs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from exporter.values import dataclass
 
 TRACES = "traces"
 METRICS = "metrics"
+LOGS = "logs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,20 @@ def http_signal(signal: str) -> HttpSignal:
             "rejected_data_points",
             "data points",
         )
+    if signal == LOGS:
+        from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
+        from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+        from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
+            ExportLogsServiceResponse,
+        )
+
+        return HttpSignal(
+            encode_logs,
+            OTLPLogExporter,
+            ExportLogsServiceResponse,
+            "rejected_log_records",
+            "log records",
+        )
     from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
@@ -68,6 +83,11 @@ def grpc_signal(signal: str) -> GrpcSignal:
         )
 
         return GrpcSignal(encode_metrics, MetricsServiceStub, "rejected_data_points", "data points")
+    if signal == LOGS:
+        from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
+        from opentelemetry.proto.collector.logs.v1.logs_service_pb2_grpc import LogsServiceStub
+
+        return GrpcSignal(encode_logs, LogsServiceStub, "rejected_log_records", "log records")
     from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 
@@ -78,4 +98,6 @@ def endpoint_of(settings: ExporterSettings, signal: str) -> str:
     """Where `signal` goes."""
     if signal == METRICS and settings.metrics_endpoint is not None:
         return settings.metrics_endpoint
+    if signal == LOGS and settings.logs_endpoint is not None:
+        return settings.logs_endpoint
     return settings.endpoint

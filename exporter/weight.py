@@ -10,6 +10,7 @@ from exporter.record import (
     Invocation,
     Payload,
     Record,
+    Supplement,
 )
 from exporter.values import replace
 
@@ -64,6 +65,11 @@ def body_bytes(record: Record) -> tuple[int, int]:
         if payload.truncated and payload.size_bytes is not None:
             cut += max(0, payload.size_bytes - len(payload.body))
     return kept + cut, cut
+
+
+def without_passed(record: Supplement) -> Supplement:
+    """`record` without others' spans."""
+    return replace(record, passed=())
 
 
 def bare(record: Invocation) -> Invocation:

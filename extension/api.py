@@ -48,15 +48,16 @@ def register(host: str, *, managed: bool) -> bytes:
     return _request("POST", f"{BASE_PATH}/register", host, headers, body)
 
 
-def telemetry(host: str, identifier: str, port: int) -> bytes:
-    """``PUT /telemetry``: platform events as lines over TCP to `port`.
+def telemetry(host: str, identifier: str, port: int, *, logs: bool) -> bytes:
+    """``PUT /telemetry``: platform events, and with `logs` the function's, as lines to `port`.
 
     A line for each event and nothing to answer; buffered for the shortest time that is
     allowed, since an event tells the end of an invocation.
     """
     headers = f"Lambda-Extension-Identifier: {identifier}\r\nContent-Type: application/json\r\n"
+    types = '"platform","function"' if logs else '"platform"'
     body = (
-        f'{{"schemaVersion":"{TELEMETRY_SCHEMA}","types":["platform"],'
+        f'{{"schemaVersion":"{TELEMETRY_SCHEMA}","types":[{types}],'
         '"buffering":{"maxItems":1000,"maxBytes":262144,"timeoutMs":25},'
         f'"destination":{{"protocol":"TCP","port":{port}}}}}'
     )

@@ -141,6 +141,13 @@ class Attempt:
         self._bytes_kept = 0
 
     @property
+    def trace_id(self) -> bytes | None:
+        """What it has adopted, or START's; None where neither is here: it is drawn at the end."""
+        if self.adopted is not None:
+            return self.adopted.trace_id
+        return self.start.trace_id if self.start is not None else None
+
+    @property
     def kept_bytes(self) -> int:
         """What its messages take in memory."""
         return self._bytes_kept
@@ -433,6 +440,15 @@ class Closed:
     def init(self, children: tuple[ChildSpan, ...], now_unix_ns: int) -> Supplement:
         """What is told late of the init before it."""
         return replace(self._supplement, time_unix_ns=now_unix_ns, children=children)
+
+    @property
+    def trace_id(self) -> bytes:
+        """Its trace's."""
+        return self._supplement.trace_id
+
+    def supplement_of_spans(self, passed: Passed, now_unix_ns: int) -> Supplement:
+        """An SDK's spans, which came late."""
+        return replace(self._supplement, time_unix_ns=now_unix_ns, passed=(passed,))
 
 
 _NOBODY = Supplement(b"", b"", Environment("", ""), 0)

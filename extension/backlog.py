@@ -12,7 +12,14 @@ from typing import Protocol
 
 from exporter.record import Invocation, Record, Supplement, merged
 from exporter.values import dataclass, replace
-from exporter.weight import bare, body_bytes, details_count, weight_bytes
+from exporter.weight import (
+    bare,
+    body_bytes,
+    details_count,
+    passed_spans,
+    weight_bytes,
+    without_passed,
+)
 from extension.instant import Instant
 from extension.ledger import EXPORTED, NOTHING, SAMPLED, SPOOLED, WAITING, Amount, Ledger
 
@@ -236,12 +243,16 @@ class Backlog:
     def strip(self, entry: Entry, reason: str) -> Entry:
         """`entry` without bodies and details, which are dropped for `reason`."""
         record = entry.record
-        if not isinstance(record, Invocation):
-            return entry
         self.ledger.drop(Amount(body_bytes=entry.amount.body_bytes), WAITING, reason)
-        self.ledger.note("details_dropped", details_count(record))
-        left = bare(record)
-        return replace(entry, record=left, weight_bytes=weight_bytes(left), amount=Amount(1))
+        left: Record
+        if isinstance(record, Invocation):
+            self.ledger.note("details_dropped", details_count(record))
+            left = bare(record)
+        else:
+            self.ledger.note("details_dropped", passed_spans(record))
+            left = without_passed(record)
+        amount = Amount(entry.amount.invocations)
+        return replace(entry, record=left, weight_bytes=weight_bytes(left), amount=amount)
 
     def take_all(self) -> list[Entry]:
         """Empty it, at the end; the ledger still counts them as waiting."""
@@ -365,8 +376,9 @@ class Backlog:
                 if not isinstance(entry.record, Invocation)
             )
             self._waiting.rotate(-index)
-            self._pop()
+            amount = self._pop().amount
             self._waiting.rotate(index)
+            self.ledger.drop(amount, WAITING, "queue_full")
             self.ledger.note("supplement_queue_full")
             return
         self.ledger.drop(self._pop().amount, WAITING, "queue_full")

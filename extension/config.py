@@ -9,14 +9,13 @@ from pathlib import Path
 
 from exporter.values import dataclass, replace
 from extension import destination, otel_environment
+from extension.early_config import FILE_NAME, TASK_ROOT, own_file
 from extension.problems import Origin, Place, Problem, SourceError
 from extension.schema import Reading, read_settings
 from extension.settings import Settings
 from extension.yaml_source import MAX_FILE_BYTES, Node, read
 
-TASK_ROOT = "/var/task"
-"""Where Lambda unpacks the function; its own variable is not shown to an extension."""
-FILE_NAME = "spanpipe.yaml"
+__all__ = ["FILE_NAME", "TASK_ROOT", "LoadedConfig", "default_path", "find", "load", "text_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +45,7 @@ def default_path() -> str | None:
 
 def find(environ: Mapping[str, str], task_root: str = TASK_ROOT) -> str | None:
     """``$SPANPIPE_CONFIG``, else ``spanpipe.yaml`` in the function's package, else ours."""
-    named = environ.get("SPANPIPE_CONFIG")
-    if named:
-        return named
-    own = os.path.join(task_root, FILE_NAME)
-    return own if os.path.isfile(own) else default_path()
+    return own_file(environ, task_root) or default_path()
 
 
 def load(
@@ -70,12 +65,22 @@ def load(
     if settings.exporter is not None:
         exporter = destination.with_scheme(settings.exporter)
         errors += destination.problems(exporter, origins)
+        loop = None if errors else destination.loop_problem(exporter, settings.receiver)
+        if loop:
+            where = origins.get("receiver.otlp_http.enabled", "default")
+            errors.append(Problem(where, "receiver.otlp_http", loop))
         if settings.signals.metrics:
             exporter = exporter if errors else destination.with_metrics(exporter)
             nowhere = None if errors else destination.metrics_problem(exporter)
             if nowhere:
                 where = origins.get("signals.metrics", "default")
                 errors.append(Problem(where, "signals.metrics", nowhere))
+        if settings.signals.logs:
+            exporter = exporter if errors else destination.with_logs(exporter)
+            nowhere = None if errors else destination.logs_problem(exporter)
+            if nowhere:
+                where = origins.get("signals.logs", "default")
+                errors.append(Problem(where, "signals.logs", nowhere))
         settings = replace(settings, exporter=exporter)
     if errors:
         settings = Settings(exporter=None, enabled=settings.enabled, log_level=settings.log_level)

@@ -13,8 +13,9 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from exporter.log_lines import LogLine
 from exporter.record import Invocation, Record
-from extension.backlog import Backlog, Entry, files_of
+from extension.backlog import MAX_WAITING, MAX_WAITING_BYTES, Backlog, Entry, files_of
 from extension.blackbox import Remains
 from extension.fallback import Printer
 from extension.instant import Instant
@@ -60,6 +61,7 @@ class Delivery:
         self._measured_at: Instant | None = None
         self._is_exporting = False
         self._last_lines: tuple[str, ...] = ()
+        self._last_logs_problem = ""
         self.lent = NOTHING
         self.can_export = True
         self.no_export_reason = ""
@@ -107,7 +109,7 @@ class Delivery:
             if stays and isinstance(record, Invocation) and record.failure is not None:
                 self._has_failure = True
 
-    def waiting(self, now: Instant) -> Waiting:
+    def waiting(self, now: Instant, *, has_logs: bool = False) -> Waiting:
         """What there is to export, for the schedule."""
         count, size = len(self._backlog), self._backlog.waiting_bytes
         oldest_age_s = self._backlog.oldest_age_s(now)
@@ -127,7 +129,13 @@ class Delivery:
             has_measures=measured_at is not None,
             has_spooled=not self._spool.is_empty,
             farewell_s=farewell_s,
+            has_logs=has_logs,
         )
+
+    def has_room(self, size_bytes: int) -> bool:
+        """Whether so much more may wait in memory without pushing anything out."""
+        room = self._backlog.waiting_bytes + size_bytes <= MAX_WAITING_BYTES
+        return room and len(self._backlog) < MAX_WAITING
 
     @property
     def at_stake(self) -> Amount:
@@ -141,15 +149,20 @@ class Delivery:
         return self._is_exporting
 
     def begin_export(
-        self, max_count: int, flush: FlushSettings, now_s: float, until_s: float
+        self,
+        max_count: int,
+        flush: FlushSettings,
+        now_s: float,
+        until_s: float,
+        logs: Sequence[LogLine] = (),
     ) -> None:
-        """Lend a batch to the worker."""
+        """Lend a batch to the worker, and `logs` behind it."""
         batch = self._backlog.lend(max_count, flush.max_bytes)
         self.lent = self._backlog.lent_in_memory
         self._has_failure = False
         self._measured_at = None
         self._is_exporting = True
-        self._worker.submit(partial(self._pipeline.export, batch, now_s, until_s))
+        self._worker.submit(partial(self._pipeline.export, batch, now_s, until_s, logs))
 
     def on_exported(self, exported: Exported) -> Settled:
         """An export has come back. The same trouble twice in a row is told once."""
@@ -161,6 +174,12 @@ class Delivery:
                 self._log.warning(line)
         self._last_lines = settled.lines
         return settled
+
+    def tell_of_logs(self, problem: str) -> None:
+        """A line for the log, where it is not the last one again."""
+        if problem and problem != self._last_logs_problem:
+            self._log.warning(problem)
+        self._last_logs_problem = problem
 
     def leave(self, reason: str, until_s: float) -> str:
         """The end, for SHUTDOWN's `reason`, by `until_s` (monotonic); the ledger's line.

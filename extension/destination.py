@@ -15,6 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 from exporter.settings import OTLP_GRPC, ExporterSettings
 from exporter.values import replace
 from extension.problems import Origin, Problem, shown
+from extension.settings import ReceiverSettings
 
 _HTTP_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """RFC 9110, section 5.6.2: a token."""
@@ -26,6 +27,7 @@ _HEADER_VALUE = re.compile(r"(?! )[ -~]*(?<! )")
 MAX_PORT = 65_535
 TRACES_PATH = "/v1/traces"
 METRICS_PATH = "/v1/metrics"
+LOGS_PATH = "/v1/logs"
 """OTLP specification, "OTLP/HTTP Request"."""
 
 
@@ -40,23 +42,58 @@ def with_scheme(exporter: ExporterSettings) -> ExporterSettings:
 
 def with_metrics(exporter: ExporterSettings) -> ExporterSettings:
     """Metrics go beside traces, as OTLP lays its paths out, unless they have a URL of their own."""
-    endpoint = exporter.endpoint
+    endpoint = exporter.metrics_endpoint or _beside(exporter.endpoint, METRICS_PATH)
+    return replace(exporter, metrics_endpoint=endpoint)
+
+
+def with_logs(exporter: ExporterSettings) -> ExporterSettings:
+    """So do logs."""
+    endpoint = exporter.logs_endpoint or _beside(exporter.endpoint, LOGS_PATH)
+    return replace(exporter, logs_endpoint=endpoint)
+
+
+def _beside(endpoint: str, path: str) -> str | None:
+    """The URL for another signal; None where that of traces does not end as OTLP's does."""
     parts = urlsplit(endpoint)
-    if exporter.metrics_endpoint is None and parts.path.endswith(TRACES_PATH):
-        path = parts.path.removesuffix(TRACES_PATH) + METRICS_PATH
-        return replace(exporter, metrics_endpoint=urlunsplit(parts._replace(path=path)))
-    return exporter
+    if not parts.path.endswith(TRACES_PATH):
+        return None
+    return urlunsplit(parts._replace(path=parts.path.removesuffix(TRACES_PATH) + path))
 
 
 def metrics_problem(exporter: ExporterSettings) -> str | None:
     """Why metrics, which are asked for, have nowhere to go."""
+    return _signal_problem(exporter, exporter.metrics_endpoint, "METRICS")
+
+
+def logs_problem(exporter: ExporterSettings) -> str | None:
+    """The same of logs."""
+    return _signal_problem(exporter, exporter.logs_endpoint, "LOGS")
+
+
+def _signal_problem(exporter: ExporterSettings, endpoint: str | None, name: str) -> str | None:
     if exporter.protocol == OTLP_GRPC:
         return None
-    if exporter.metrics_endpoint is None:
+    if endpoint is None:
         return (
-            f"needs an endpoint that ends in {TRACES_PATH}, or OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"
+            f"needs an endpoint that ends in {TRACES_PATH}, or OTEL_EXPORTER_OTLP_{name}_ENDPOINT"
         )
-    return endpoint_problem(exporter.metrics_endpoint, exporter.protocol)
+    return endpoint_problem(endpoint, exporter.protocol)
+
+
+def loop_problem(exporter: ExporterSettings, receiver: ReceiverSettings) -> str | None:
+    """Why spans would come back to where they are sent from."""
+    parts = urlsplit(exporter.endpoint)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    if receiver.enabled and port == receiver.port and _is_loopback(parts.hostname or ""):
+        return (
+            f"listens at port {port}, where the exporter sends to: name the collector in "
+            f"exporter.{exporter.protocol}.endpoint, or another port"
+        )
+    return None
+
+
+def _is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1", "0.0.0.0") or host.startswith("127.")
 
 
 def problems(exporter: ExporterSettings, origins: Mapping[str, Origin]) -> list[Problem]:

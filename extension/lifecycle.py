@@ -117,6 +117,11 @@ class Lifecycle:
         return self._ordinal
 
     @property
+    def kept_bytes(self) -> int:
+        """What the messages of all open attempts take in memory."""
+        return sum(one.kept_bytes for one in self._open)
+
+    @property
     def open_request_ids(self) -> list[str]:
         """The requests whose records are not out yet."""
         return [attempt.request_id for attempt in self._open]
@@ -235,6 +240,25 @@ class Lifecycle:
         else:
             self._keep_early(message, size_bytes)
         return []
+
+    def on_otlp(
+        self, passed: Passed, trace_ids: frozenset[bytes], now_unix_ns: int
+    ) -> list[Record]:
+        """Spans of an SDK that came by HTTP, of `trace_ids`: nothing says who sent them.
+
+        They leave with the one invocation whose trace they are all of. Else, and where that
+        invocation has no room, with none, in a record of their own.
+        """
+        everyone: list[Attempt | Closed] = [*self._closed, *self._open]
+        known = [one for one in everyone if {one.trace_id} == trace_ids]
+        if len(known) == 1:
+            owner, size = known[0], len(passed.data)
+            if isinstance(owner, Closed):
+                return [owner.supplement_of_spans(passed, now_unix_ns)]
+            if self._has_room(size) and owner.takes(owner.passed, size):
+                owner.passed.append(passed)
+                return []
+        return [Supplement(min(trace_ids), b"", self.environment, now_unix_ns, passed=(passed,))]
 
     # The Telemetry API
 
@@ -492,7 +516,7 @@ class Lifecycle:
 
     def _has_room(self, size_bytes: int) -> bool:
         """Whether all open attempts together are within the bound."""
-        return size_bytes + sum(one.kept_bytes for one in self._open) <= MAX_OPEN_BYTES
+        return size_bytes + self.kept_bytes <= MAX_OPEN_BYTES
 
     def _step_boundary(
         self, attempt: Attempt, boundary: Input, now_unix_ns: int, reason: str = ""

@@ -23,6 +23,7 @@ from fifo import propagation
 from fifo.sampling import Bounds
 
 METRICS_ENDPOINT = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"
+LOGS_ENDPOINT = "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"
 MAX_TIMEOUT_MS = 60_000
 
 _PROTOCOLS = {"grpc": OTLP_GRPC, "http/protobuf": OTLP_HTTP}
@@ -157,6 +158,9 @@ def _exporter(exporter: ExporterSettings, variables: _Variables) -> ExporterSett
     metrics_endpoint = variables.get(METRICS_ENDPOINT, f"{path}.metrics_endpoint")
     if metrics_endpoint is not None and exporter.protocol == OTLP_HTTP:
         exporter = replace(exporter, metrics_endpoint=metrics_endpoint.strip())
+    logs_endpoint = variables.get(LOGS_ENDPOINT, f"{path}.logs_endpoint")
+    if logs_endpoint is not None and exporter.protocol == OTLP_HTTP:
+        exporter = replace(exporter, logs_endpoint=logs_endpoint.strip())
     found = variables.exporter("COMPRESSION", f"{path}.compression")
     if found is not None:
         if found[1] in ("gzip", "none"):

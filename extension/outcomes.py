@@ -56,6 +56,8 @@ def settle(exported: Exported, backlog: Backlog) -> Settled:
     if problem is not None and not exported.sent:
         # Metrics alone: every invocation was sampled out.
         answered, failed = not problem, bool(problem)
+    if exported.logs is not None and exported.logs.problem:
+        lines.append(exported.logs.problem)
     return Settled(answered, failed, late, retry_after_s, tuple(lines))
 
 

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from exporter.log_lines import LogLine, SentLogs
 from exporter.measures import Measure, measure_of
 from exporter.record import Record
 from exporter.values import dataclass
@@ -18,6 +19,7 @@ from extension.settings import FALLBACK_STDOUT, Settings
 
 if TYPE_CHECKING:
     from exporter.batch import BatchExport, Sent
+    from exporter.logs_export import LogsExport
     from exporter.metrics_export import MetricsExport
     from exporter.outcome import Sender
     from exporter.spans import SpanBuilder
@@ -47,10 +49,12 @@ class Exported:
     """An export has come back. What `sent` does not tell of was not begun.
 
     `metrics_problem` is a line for the log, "" where metrics have left, None where none were tried.
+    `logs` None: none were tried.
     """
 
     sent: tuple[Sent, ...] = ()
     metrics_problem: str | None = None
+    logs: SentLogs | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,14 @@ class Failed:
     error: Exception
 
 
-Result = Loaded | Prepared | Exported | Failed
+@dataclass(frozen=True, slots=True)
+class LogsExported:
+    """Log lines that were sent beside the function have come back; None: not tried."""
+
+    sent: SentLogs | None
+
+
+Result = Loaded | Prepared | Exported | LogsExported | Failed
 
 
 class Pipeline:
@@ -73,6 +84,8 @@ class Pipeline:
         self._batches: BatchExport | None = None
         self.builder: SpanBuilder | None = None
         self._metrics: MetricsExport | None = None
+        self._logs: LogsExport | None = None
+        self._logs_stopped_before_s = float("-inf")
         self._lock = threading.Lock()
         self._aborted_before_s = float("-inf")
         # Before the configuration is read nobody knows whether they are wanted.
@@ -97,6 +110,7 @@ class Pipeline:
             from exporter.redaction import Redactor
             from exporter.spans import SpanBuilder
 
+            redactor = Redactor(settings.redact)
             builder = SpanBuilder(
                 settings.service_name,
                 settings.resource_attributes,
@@ -105,7 +119,7 @@ class Pipeline:
                 request=settings.capture.request,
                 flat=settings.capture.format == "attributes",
                 max_body_bytes=settings.capture.max_body_bytes,
-                redactor=Redactor(settings.redact),
+                redactor=redactor,
             )
             sender = open_sender(settings.exporter)
             if settings.fallback == FALLBACK_STDOUT:
@@ -115,21 +129,59 @@ class Pipeline:
                 from exporter.metrics_export import MetricsExport
 
                 metrics = MetricsExport(settings.exporter, builder)
+            logs = None
+            if settings.signals.logs:
+                from exporter.logs_export import LogsExport
+
+                logs = LogsExport(settings.exporter, builder, redactor)
             self.builder = builder
             self._batches = BatchExport(sender, builder, settings.limits)
             with self._lock:
                 self._sender = sender
                 self._metrics = metrics
+                self._logs = logs
         return Prepared(time.monotonic() - began_s)
 
-    def export(self, batch: Sequence[Record], asked_s: float, until_s: float) -> Result:
-        """Send `batch` by `until_s` (monotonic); `asked_s` is when the loop asked for it."""
+    def export(
+        self,
+        batch: Sequence[Record],
+        asked_s: float,
+        until_s: float,
+        logs: Sequence[LogLine] = (),
+    ) -> Result:
+        """Send `batch`, metrics, then `logs`, by `until_s` (monotonic).
+
+        `asked_s` is when the loop asked for it.
+        """
         with self._lock:
             batches, aborted = self._batches, asked_s <= self._aborted_before_s
         if batches is None or aborted or time.monotonic() >= until_s:
             return Exported()
         sent = tuple(batches.send(batch, until_s, lambda: asked_s <= self._aborted_before_s))
-        return Exported(sent, self._export_metrics(sent, until_s))
+        problem = self._export_metrics(sent, until_s)
+        sent_logs = None
+        if logs and all(one.goes_on for one in sent):
+            sent_logs = self._export_logs(logs, asked_s, until_s)
+        return Exported(sent, problem, sent_logs)
+
+    def export_logs(self, lines: Sequence[LogLine], asked_s: float, until_s: float) -> Result:
+        """Send `lines` by `until_s` while nobody waits for it; `stop_logs` ends it."""
+        return LogsExported(self._export_logs(lines, asked_s, until_s))
+
+    def _export_logs(
+        self, lines: Sequence[LogLine], asked_s: float, until_s: float
+    ) -> SentLogs | None:
+        if self._logs is None:
+            return None
+        return self._logs.export(lines, until_s, lambda: asked_s <= self._logs_stopped_before_s)
+
+    def stop_logs(self, now_s: float) -> None:
+        """End the sending of logs asked for before `now_s`; from the loop's thread."""
+        with self._lock:
+            self._logs_stopped_before_s = now_s
+            logs = self._logs
+        if logs is not None:
+            logs.abort()
 
     def measure(self, record: Record) -> bool:
         """Count `record` in the metrics, if they are wanted; from the loop's thread.
@@ -171,6 +223,11 @@ class Pipeline:
             sender.abort()
         if metrics is not None:
             metrics.abort()
+
+    @staticmethod
+    def failed_logs(error: Exception) -> Result:
+        """The result of a sending of logs that raised: they are kept for the next try."""
+        return LogsExported(SentLogs(problem=f"logs: {type(error).__name__}: {error}"))
 
     @staticmethod
     def failed(error: Exception) -> Result:

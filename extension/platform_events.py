@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/telemetry-schema-reference.html
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
@@ -14,6 +15,9 @@ from typing import Any
 from exporter.record import Report, encodable
 from exporter.values import dataclass
 from fifo.messages import valid_request_id
+
+FUNCTION = "function"
+_UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 SUCCESS = "success"
 ERROR = "error"
@@ -112,15 +116,54 @@ class LogsDropped:
     count: int
 
 
+@dataclass(frozen=True, slots=True)
+class LoggedLine:
+    """``function``: a line that the function printed or logged; `event` is the whole event.
+
+    `request_id` is empty where the line names none.
+    """
+
+    event: bytes
+    time_unix_ns: int
+    request_id: str
+
+
 PlatformEvent = Started | RuntimeDone | Reported | PhaseStarted | PhaseEnded | LogsDropped
 
 
-def parse(line: bytes) -> PlatformEvent | None:
+def parse(line: bytes) -> PlatformEvent | LoggedLine | None:
     """The event in `line`; None for one that is of no use here, or is none."""
     try:
-        return event_of(json.loads(line))
+        event = json.loads(line)
     except (ValueError, RecursionError):
         return None
+    if isinstance(event, dict) and event.get("type") == FUNCTION:
+        return _logged(event, line)
+    return event_of(event)
+
+
+def _logged(event: Mapping[str, Any], line: bytes) -> LoggedLine | None:
+    record, time_unix_ns = event.get("record"), _unix_ns(event.get("time"))
+    if time_unix_ns is None or not isinstance(record, str | dict):
+        return None
+    return LoggedLine(line, time_unix_ns, _logged_request_id(record))
+
+
+def _logged_request_id(record: str | dict[str, Any]) -> str:
+    """Of JSON Lambda's own name or Powertools'; of text one of the first fields."""
+    if isinstance(record, str) and record.startswith("{"):
+        try:
+            record = json.loads(record)
+        except (ValueError, RecursionError):
+            return ""
+    if isinstance(record, dict):
+        named = [record.get(name) for name in ("requestId", "function_request_id")]
+    else:
+        named = [*record.split("\t", 3)[1:3]]
+    for one in named:
+        if isinstance(one, str) and _UUID.fullmatch(one):
+            return one
+    return ""
 
 
 def event_of(event: Any) -> PlatformEvent | None:

@@ -9,6 +9,7 @@ import select
 from extension import api
 from extension.channel import Channel
 from extension.connection import Connection
+from extension.early_config import may_want_logs
 from extension.http1 import Response
 from extension.log import Log
 from extension.subscription import Subscription, subscribe
@@ -60,7 +61,7 @@ def register(environ: "Mapping[str, str]", log: Log) -> Registered:
     if response is None or response.status != 200 or not identifier:
         answer = f"{response.status} {response.body[:200]!r}" if response else "nothing"
         raise RefusedError(f"/register answered {answer}")
-    subscription = subscribe(connection.host, identifier, log)
+    subscription = subscribe(connection.host, identifier, log, logs=may_want_logs(environ))
     return Registered(channel, connection, identifier, response.body, subscription)
 
 

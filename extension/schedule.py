@@ -58,9 +58,9 @@ again, so the first try gets that part of the time."""
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What the backlog holds, and whether measures wait for metrics.
+    """What there is to export, and whether measures wait for metrics.
 
-    `farewell_s` is what keeping it elsewhere would take.
+    `farewell_s` is what keeping the records elsewhere would take.
     """
 
     count: int
@@ -70,11 +70,13 @@ class Waiting:
     has_measures: bool = False
     has_spooled: bool = False
     farewell_s: float = 0.0
+    has_logs: bool = False
+    """Log lines that no boundary comes for any more: of SHUTDOWN alone."""
 
     @property
     def any(self) -> bool:
         """Whether there is anything to export."""
-        return bool(self.count) or self.has_measures or self.has_spooled
+        return bool(self.count) or self.has_measures or self.has_spooled or self.has_logs
 
 
 @dataclass(frozen=True, slots=True)

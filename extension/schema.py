@@ -32,6 +32,7 @@ from extension.settings import (
     CaptureSettings,
     FlushSettings,
     PropagatorSettings,
+    ReceiverSettings,
     SampleSettings,
     Settings,
     SignalSettings,
@@ -343,6 +344,7 @@ def settings_of(top: Section, reading: Reading) -> Settings:
     signal_settings = SignalSettings(
         platform_spans=signals.boolean("platform_spans", True),
         metrics=signals.boolean("metrics", False),
+        logs=signals.boolean("logs", False),
     )
     signals.finish()
     limits = top.section("limits")
@@ -357,6 +359,9 @@ def settings_of(top: Section, reading: Reading) -> Settings:
         max_age_s=spool.integer("max_age_s", 86_400, 1, 30 * 86_400),
     )
     spool.finish()
+    receiver = top.section("receiver")
+    receiver_settings = _receiver(receiver)
+    receiver.finish()
     fallback = top.choice("fallback", FALLBACK_NONE, (FALLBACK_NONE, FALLBACK_STDOUT))
     level = top.choice("log_level", "info", tuple(LEVELS))
     top.finish()
@@ -374,8 +379,19 @@ def settings_of(top: Section, reading: Reading) -> Settings:
         limits=limit_settings,
         spool=spool_settings,
         fallback=fallback,
+        receiver=receiver_settings,
         log_level=level,
     )
+
+
+def _receiver(section: Section) -> ReceiverSettings:
+    http = section.section("otlp_http")
+    settings = ReceiverSettings(
+        enabled=http.boolean("enabled", False),
+        port=http.integer("port", 4_318, 1, 65_535),
+    )
+    http.finish()
+    return settings
 
 
 def _propagator_problem(text: str) -> str | None:

@@ -74,6 +74,17 @@ class SignalSettings:
     platform_spans: bool = True
     """The parts of an invocation that Lambda times, as child spans."""
     metrics: bool = False
+    logs: bool = False
+    """The function's log lines, as the Telemetry API tells them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverSettings:
+    """OTLP/HTTP on loopback, for SDKs in the function."""
+
+    enabled: bool = False
+    port: int = 4_318
+    """OpenTelemetry's own for OTLP/HTTP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +120,7 @@ class Settings:
     spool: SpoolSettings = field(default_factory=SpoolSettings)
     fallback: str = FALLBACK_NONE
     """``none`` or ``stdout``: where goes what could not leave by the last deadline."""
+    receiver: ReceiverSettings = field(default_factory=ReceiverSettings)
     enabled: bool = True
     log_level: str = "info"
     """``debug``, ``info``, ``warning`` or ``error``."""

@@ -23,15 +23,16 @@ _SEND_TIMEOUT_MS = 10
 class Subscription:
     """The socket that Lambda is asked to send to, and the request that asks it."""
 
-    __slots__ = ("listener", "request")
+    __slots__ = ("listener", "logs", "request")
 
-    def __init__(self, listener: "_socket.socket", request: Connection) -> None:
+    def __init__(self, listener: "_socket.socket", request: Connection, logs: bool = False) -> None:
         self.listener = listener
         self.request = request
+        self.logs = logs
 
 
-def subscribe(host: str, identifier: str, log: Log) -> "Subscription | None":
-    """Listen and ask; None where that cannot be had."""
+def subscribe(host: str, identifier: str, log: Log, *, logs: bool) -> "Subscription | None":
+    """Listen and ask, with `logs` for the function's too; None where that cannot be had."""
     listener = None
     try:
         flags = _socket.SOCK_STREAM | _socket.SOCK_NONBLOCK | _socket.SOCK_CLOEXEC
@@ -39,7 +40,7 @@ def subscribe(host: str, identifier: str, log: Log) -> "Subscription | None":
         listener.bind((listening_address(_hosts()), 0))
         listener.listen(MAX_CONNECTIONS)
         request = Connection(host)
-        request.send(api.telemetry(host, identifier, listener.getsockname()[1]))
+        request.send(api.telemetry(host, identifier, listener.getsockname()[1], logs=logs))
         if request.poll_events == select.POLLOUT:
             # Connecting takes a moment, and it must be there before `/next` is.
             poll = select.poll()
@@ -51,7 +52,7 @@ def subscribe(host: str, identifier: str, log: Log) -> "Subscription | None":
         if listener is not None:
             listener.close()
         return None
-    return Subscription(listener, request)
+    return Subscription(listener, request, logs)
 
 
 def listening_address(hosts: str) -> str:

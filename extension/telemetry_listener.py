@@ -11,16 +11,19 @@ from extension.log import Log
 from extension.subscription import MAX_CONNECTIONS, Subscription
 
 _READ_BYTES = 65_536
+TelemetryEvent = platform_events.PlatformEvent | platform_events.LoggedLine
 
 
 class TelemetryListener:
     """Accepts and reads; without a Telemetry API it closes and is never heard of again.
 
-    `subscribed`: the API has said that events will come. `counts` has what was left out.
+    `subscribed`: the API has said that events will come, `with_logs`: the function's lines were
+    asked for. `counts` has what was left out.
     """
 
     def __init__(self, subscription: Subscription | None, log: Log) -> None:
         self.subscribed = False
+        self.with_logs = subscription is not None and subscription.logs
         self.counts: dict[str, int] = {}
         self._log = log
         self._request: Connection | None = None
@@ -44,7 +47,7 @@ class TelemetryListener:
             found.append((self._request.fileno(), self._request.poll_events))
         return found
 
-    def advance(self, ready: set[int]) -> list[platform_events.PlatformEvent]:
+    def advance(self, ready: set[int]) -> list[TelemetryEvent]:
         """Do what the `ready` descriptors allow; the events that came."""
         request = self._request
         if request is not None and request.fileno() in ready:
@@ -53,7 +56,7 @@ class TelemetryListener:
         if self._listener is not None and self._listener.fileno() in ready:
             # What it has sent already was sent before the event that may be ready as well.
             readable |= self._accept(self._listener)
-        done: list[platform_events.PlatformEvent] = []
+        done: list[TelemetryEvent] = []
         for descriptor in readable:
             done += self._read(descriptor)
         return done
@@ -103,7 +106,7 @@ class TelemetryListener:
         self._connections[connection.fileno()] = (connection, telemetry.Lines())
         return {connection.fileno()}
 
-    def _read(self, descriptor: int) -> list[platform_events.PlatformEvent]:
+    def _read(self, descriptor: int) -> list[TelemetryEvent]:
         connection, lines = self._connections[descriptor]
         try:
             data = connection.recv(_READ_BYTES)

@@ -30,23 +30,37 @@ _ID_BYTES = {1: 16, 2: 8}
 """Of Span: field number of trace ID and span ID → their sizes."""
 
 
+class TooManyError(ProtocolError):
+    """More in one message than is taken."""
+
+
 def span_count(data: bytes) -> int:
     """How many spans are in `data`, an ExportTraceServiceRequest; at least one.
 
     Raises ProtocolError.
     """
+    count, _ = spans_in(data)
+    if not count:
+        raise ProtocolError("OTLP without a span")
+    return count
+
+
+def spans_in(data: bytes) -> "tuple[int, frozenset[bytes]]":
+    """How many spans are in `data`, none perhaps, and the IDs of their traces.
+
+    Raises ProtocolError.
+    """
     walk = _Walk(data)
     count = 0
+    trace_ids: set[bytes] = set()
     for _, start, end in walk.messages(0, len(data), _RESOURCE_SPANS):
         for _, scope_start, scope_end in walk.messages(start, end, _SCOPE_SPANS):
             for _, span_start, span_end in walk.messages(scope_start, scope_end, _SPANS):
                 count += 1
                 if count > MAX_SPANS:
-                    raise ProtocolError(f"OTLP of over {MAX_SPANS} spans")
-                walk.check_ids(span_start, span_end)
-    if not count:
-        raise ProtocolError("OTLP without a span")
-    return count
+                    raise TooManyError(f"OTLP of over {MAX_SPANS} spans")
+                trace_ids.add(walk.trace_id(span_start, span_end))
+    return count, frozenset(trace_ids)
 
 
 LAMBDA_SCOPE = b"opentelemetry.instrumentation.aws_lambda"
@@ -141,8 +155,8 @@ class _Walk:
         found = self.last(start, end, number)
         return b"" if found is None else self._data[found[0] : found[1]]
 
-    def check_ids(self, start: int, end: int) -> None:
-        """A span has a trace ID and a span ID, neither all zero."""
+    def trace_id(self, start: int, end: int) -> bytes:
+        """A span's, which has a trace ID and a span ID, neither all zero."""
         data = self._data
         found = {}
         for number, first, last in self.fields(start, end):
@@ -152,6 +166,7 @@ class _Walk:
             given = found.get(number, b"")
             if len(given) != size or not any(given):
                 raise ProtocolError(f"OTLP span without an ID of {size} bytes")
+        return found[_TRACE_ID]
 
     def fields(self, start: int, end: int) -> "Iterator[tuple[int, int, int]]":
         """(Number, where its content starts, where it ends) of each; -1 where it is a number."""
@@ -159,7 +174,7 @@ class _Walk:
         while position < end:
             self._left -= 1
             if self._left < 0:
-                raise ProtocolError(f"OTLP of over {MAX_FIELDS} fields")
+                raise TooManyError(f"OTLP of over {MAX_FIELDS} fields")
             key, position = self._varint(position, end)
             number, kind = key >> 3, key & 7
             if not 0 < number <= _MAX_FIELD_NUMBER:

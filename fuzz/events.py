@@ -15,6 +15,7 @@ from extension import platform_events
 from extension.api import MANAGED_INSTANCES
 from extension.backlog import MAX_WAITING, MAX_WAITING_BYTES, Backlog
 from extension.events import MAX_UNIX_MS, InvokeEvent, parse_event
+from extension.function_logs import FunctionLogs
 from extension.initialization import ON_DEMAND
 from extension.instant import Instant
 from extension.ledger import Ledger
@@ -103,6 +104,7 @@ def checked(data: bytes) -> None:
     core.max_body_bytes = 2 if flags & 4 else 65_536
     records: list[Record] = []
     lines, invoked, now_ns = Lines(), [], SECOND_NS
+    logs = FunctionLogs(managed=managed)
     while draw.more:
         now_ns += draw.byte() * 10_000_000
         step = draw.byte() % 10
@@ -115,7 +117,9 @@ def checked(data: bytes) -> None:
             line = _line(draw) if step == 1 else draw.block()
             for one in lines.feed(line):
                 told = platform_events.parse(one)
-                if told is not None:
+                if isinstance(told, platform_events.LoggedLine):
+                    logs.add(told)
+                elif told is not None:
                     records += core.on_platform_event(told, now_ns)
             assert len(lines._buffer) <= MAX_LINE_BYTES
         elif step == 3:

@@ -89,8 +89,9 @@ class LambdaEnvironment:
         self.exits: list[ExtensionExit] = []
         self._extensions_directory = extensions_directory
         self._runtime_command = runtime_command or _runtime_command(function)
-        self._on_line = on_line
+        self._print = on_line
         self._telemetry = Telemetry(faults) if telemetry else None
+        self._logs_json = function.environ.get("AWS_LAMBDA_LOG_FORMAT", "").lower() == "json"
         self._freeze_when_idle = freeze_when_idle and not function.managed
         self._folder = tempfile.TemporaryDirectory(prefix="spanpipe-sandbox-")
         self._server = ApiServer()
@@ -433,6 +434,12 @@ class LambdaEnvironment:
             generation.freeze()
 
     # Telemetry
+
+    def _on_line(self, name: str, line: str) -> None:
+        """Somebody printed a line; the function's are told to whoever has subscribed."""
+        if self._telemetry is not None and name == "function":
+            self._telemetry.log(line, as_json=self._logs_json)
+        self._print(name, line)
 
     def _emit(self, kind: str, record: dict[str, Any]) -> None:
         if self._telemetry is not None:

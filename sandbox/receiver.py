@@ -15,6 +15,10 @@ from typing import Any
 from google.protobuf.json_format import MessageToJson, ParseDict
 from google.protobuf.json_format import ParseError as JsonParseError
 from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
+    ExportLogsServiceRequest,
+    ExportLogsServiceResponse,
+)
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
     ExportMetricsServiceResponse,
@@ -30,14 +34,16 @@ from sandbox.http_server import LoopbackServer
 MAX_REQUEST_BYTES = 64 * 1024 * 1024
 TRACES_PATH = "/v1/traces"
 METRICS_PATH = "/v1/metrics"
+LOGS_PATH = "/v1/logs"
 
 OnRequest = Callable[[ExportTraceServiceRequest], None]
 AnswerTo = Callable[[int], Answer]
-"""What is answered to request N, from 1: OTLP requests over HTTP of either signal."""
+"""What is answered to request N, from 1: OTLP requests over HTTP of any signal."""
 
 _SIGNALS: dict[str, tuple[Any, Any]] = {
     TRACES_PATH: (ExportTraceServiceRequest, ExportTraceServiceResponse),
     METRICS_PATH: (ExportMetricsServiceRequest, ExportMetricsServiceResponse),
+    LOGS_PATH: (ExportLogsServiceRequest, ExportLogsServiceResponse),
 }
 """Path → request and response."""
 
@@ -66,6 +72,7 @@ class Receiver:
         self._keeps = keeps
         self.requests: list[ExportTraceServiceRequest] = []
         self.metrics: list[ExportMetricsServiceRequest] = []
+        self.logs: list[ExportLogsServiceRequest] = []
         self._arrived = threading.Condition()
         self._on_request = on_request
         self._answer_to = answer_to
@@ -113,17 +120,22 @@ class Receiver:
         """Scheme, host and port."""
         return f"http://127.0.0.1:{self._grpc_port}"
 
-    def take(self, request: ExportTraceServiceRequest | ExportMetricsServiceRequest) -> None:
+    def take(
+        self,
+        request: ExportTraceServiceRequest | ExportMetricsServiceRequest | ExportLogsServiceRequest,
+    ) -> None:
         """A request has come."""
         with self._arrived:
             if isinstance(request, ExportMetricsServiceRequest):
                 kept: list[Any] = self.metrics
+            elif isinstance(request, ExportLogsServiceRequest):
+                kept = self.logs
             else:
                 kept = self.requests
             if self._keeps:
                 kept.append(request)
             self._arrived.notify_all()
-        if self._on_request is not None and not isinstance(request, ExportMetricsServiceRequest):
+        if self._on_request is not None and isinstance(request, ExportTraceServiceRequest):
             self._on_request(request)
 
     def next_answer(self) -> Answer:
@@ -145,6 +157,17 @@ class Receiver:
                 for resource_spans in request.resource_spans
                 for scope_spans in resource_spans.scope_spans
                 for span in scope_spans.spans
+            ]
+
+    def log_records(self) -> list[Any]:
+        """All log records so far, in order of arrival."""
+        with self._arrived:
+            return [
+                record
+                for request in self.logs
+                for resource_logs in request.resource_logs
+                for scope_logs in resource_logs.scope_logs
+                for record in scope_logs.log_records
             ]
 
     def wait_for_spans(self, count: int, timeout_s: float) -> list[Any]:
@@ -272,8 +295,14 @@ def _serve_grpc(take: OnRequest, max_bytes: int, port: int) -> tuple[Any, int]:
     from concurrent.futures import ThreadPoolExecutor
 
     import grpc
+    from opentelemetry.proto.collector.logs.v1 import logs_service_pb2_grpc
     from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2_grpc
     from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc
+
+    class Logs(logs_service_pb2_grpc.LogsServiceServicer):
+        def Export(self, request: Any, context: Any) -> ExportLogsServiceResponse:  # noqa: N802
+            take(request)
+            return ExportLogsServiceResponse()
 
     class Metrics(metrics_service_pb2_grpc.MetricsServiceServicer):
         def Export(self, request: Any, context: Any) -> ExportMetricsServiceResponse:  # noqa: N802
@@ -294,6 +323,8 @@ def _serve_grpc(take: OnRequest, max_bytes: int, port: int) -> tuple[Any, int]:
     register(Service(), server)
     register_metrics: Any = metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server
     register_metrics(Metrics(), server)
+    register_logs: Any = logs_service_pb2_grpc.add_LogsServiceServicer_to_server
+    register_logs(Logs(), server)
     port = server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()
     return server, port

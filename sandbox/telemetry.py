@@ -63,6 +63,7 @@ class Telemetry:
         self._held: list[tuple[str, bytes]] = []
         self._connection: socket.socket | None = None
         self._buffer_s = MIN_BUFFER_S
+        self._types: frozenset[str] = frozenset()
         self._timer: threading.Timer | None = None
         self._subscribed = threading.Event()
 
@@ -78,7 +79,7 @@ class Telemetry:
         destination = value["destination"]
         if destination["protocol"] != "TCP" or "port" not in destination:
             raise SubscriptionError("here only protocol TCP with a port is served")
-        if "platform" not in value["types"]:
+        if not {"platform", schema.FUNCTION} & set(value["types"]):
             return
         try:
             address = ("127.0.0.1", destination["port"])
@@ -87,6 +88,7 @@ class Telemetry:
             raise SubscriptionError(f"nobody listens at {destination['port']}") from error
         with self._lock:
             self._connection = connection
+            self._types = frozenset(value["types"])
             self._buffer_s = max(value.get("buffering", {}).get("timeoutMs", 1000) / 1000, 0.025)
         self.emit(
             "platform.telemetrySubscription",
@@ -94,7 +96,23 @@ class Telemetry:
         )
         self._subscribed.set()
 
-    def emit(self, kind: str, record: dict[str, Any]) -> None:
+    def log(self, line: str, *, as_json: bool) -> None:
+        """What the function printed; with `as_json`, the log format, a line of JSON as such."""
+        record: Any = line
+        if as_json:
+            try:
+                value = json.loads(line)
+            except ValueError:
+                value = None
+            record = value if isinstance(value, dict) else line
+        with self._lock:
+            is_full = self._connection is not None and len(self._held) >= MAX_HELD_EVENTS
+        if is_full:
+            # As Lambda does at maxItems.
+            self.flush()
+        self.emit(schema.FUNCTION, record)
+
+    def emit(self, kind: str, record: Any) -> None:
         """One event; it leaves when the buffer's time is over."""
         schema.check(kind, record)
         event = {"time": moment(), "type": kind, "record": record}
@@ -117,6 +135,7 @@ class Telemetry:
             if connection is None:
                 return
             held, self._held = self._held, []
+            held = [one for one in held if one[0].partition(".")[0] in self._types]
             try:
                 connection.sendall(b"".join(line for _, line in self._faults.applied(held)))
             except OSError:

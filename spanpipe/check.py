@@ -93,10 +93,13 @@ def _rows(config: LoadedConfig) -> list[tuple[str, str, str]]:
     values["sample.on_error"] = settings.sample.on_error
     values["signals.platform_spans"] = settings.signals.platform_spans
     values["signals.metrics"] = settings.signals.metrics
+    values["signals.logs"] = settings.signals.logs
     values["limits.max_request_bytes"] = settings.limits.max_bytes
     values["limits.max_request_spans"] = settings.limits.max_spans
     values["spool.max_bytes"] = settings.spool.max_bytes
     values["spool.max_age_s"] = settings.spool.max_age_s
+    values["receiver.otlp_http.enabled"] = settings.receiver.enabled
+    values["receiver.otlp_http.port"] = settings.receiver.port
     values["fallback"] = settings.fallback
     values["log_level"] = settings.log_level
     values["enabled"] = settings.enabled

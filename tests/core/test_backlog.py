@@ -133,6 +133,19 @@ def test_the_oldest_go_when_nothing_else_can() -> None:
     assert backlog.ledger.noted == {"supplement_queue_full": 1}
 
 
+def test_others_spans_that_hang_on_no_invocation_are_bounded_too() -> None:
+    """Their bytes go, oldest first, and are counted; so do those of a record that goes whole."""
+    heavy = replace(LATE, span_id=b"", passed=(Passed(b"x" * (MAX_WAITING_BYTES // 4), 3),))
+    backlog = filled([heavy] * 8)
+    assert backlog.waiting_bytes <= MAX_WAITING_BYTES
+    assert backlog.ledger.noted == {"details_dropped": 15}
+    assert backlog.ledger.body_bytes.dropped == {"memory_full": 5 * MAX_WAITING_BYTES // 4}
+    backlog = filled([replace(LATE, span_id=b"", passed=(Passed(b"1234", 1),))] * (MAX_WAITING + 1))
+    assert backlog.ledger.noted == {"supplement_queue_full": 1}
+    assert backlog.ledger.body_bytes.dropped == {"queue_full": 4}
+    assert backlog.ledger.balanced
+
+
 def test_bodies_go_before_invocations_do() -> None:
     """Without a spool the oldest lose what is heavy, and every invocation stays."""
     count = MAX_WAITING_BYTES // weight_bytes(BIG) + 2

@@ -25,6 +25,7 @@ from extension.config import LoadedConfig, default_path, find, load
 from extension.settings import (
     CaptureSettings,
     FlushSettings,
+    ReceiverSettings,
     SampleSettings,
     Settings,
     SignalSettings,
@@ -91,9 +92,10 @@ redact: {keys: [iban, "*tax*", 7], patterns: ['\\d{16}', "${VALUE}"], defaults: 
 sample:
   sampler: {parent_based: {root: {trace_id_ratio_based: {ratio: 0.25}}}}
   on_error: false
-signals: {platform_spans: false, metrics: true}
+signals: {platform_spans: false, metrics: true, logs: true}
 limits: {max_request_bytes: 100000, max_request_spans: 5}
 spool: {max_bytes: 0, max_age_s: 6}
+receiver: {otlp_http: {enabled: true, port: 7}}
 fallback: stdout
 log_level: debug
 """
@@ -121,10 +123,11 @@ log_level: debug
             capture=CaptureSettings("off", "on_error", "attributes", 9),
             redact=RedactSettings(("iban", "*tax*", "7"), (r"\d{16}", "t$1"), False),
             sample=SampleSettings((1 << 62, 1 << 64, 0), False),
-            signals=SignalSettings(False, True),
+            signals=SignalSettings(False, True, True),
             limits=RequestLimits(100_000, 5),
             spool=SpoolSettings(0, 6),
             fallback="stdout",
+            receiver=ReceiverSettings(True, 7),
             log_level="debug",
         ),
         (),
@@ -138,7 +141,7 @@ log_level: debug
         (
             "zzz: 1",
             "f:1:1: zzz: unknown key; known: exporter, resource, flush, propagator, capture, "
-            "redact, sample, signals, limits, spool, fallback, log_level",
+            "redact, sample, signals, limits, spool, receiver, fallback, log_level",
         ),
         ("flush: [1]", "f:1:8: flush: must be a mapping, not a list"),
         ("- 1", "f:1:1: the file: must be a mapping, not a list"),
@@ -278,9 +281,19 @@ log_level: debug
             "${NAME:-a default}, or $$ for a dollar sign",
         ),
         (
+            "receiver: {otlp_http: {enabled: true}}",
+            "f:1:33: receiver.otlp_http: listens at port 4318, where the exporter sends to: name "
+            "the collector in exporter.otlp_http.endpoint, or another port",
+        ),
+        (
             "exporter: {otlp_http: {endpoint: http://c:1/x}}\nsignals: {metrics: true}",
             "f:2:20: signals.metrics: needs an endpoint that ends in /v1/traces, or "
             "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+        ),
+        (
+            "exporter: {otlp_http: {endpoint: http://c:1/x}}\nsignals: {logs: true}",
+            "f:2:17: signals.logs: needs an endpoint that ends in /v1/traces, or "
+            "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
         ),
         ("log_level: !info info", "f:1:12: log_level: the tag !info is not known; leave it out"),
         ("flush: {}\nflush: {}", "f:2:1: flush: stands twice, first in line 1"),
@@ -514,3 +527,19 @@ def test_a_broken_file_captures_and_exports_nothing(tmp_path: Path) -> None:
     assert told(load({}, str(path))) == [
         f"{path}:1:60: exporter.otlp_http.tls.ca_file: is no regular file"
     ]
+
+
+@pytest.mark.parametrize(
+    ("environ", "endpoint"),
+    [
+        ({}, "http://localhost:4318/v1/logs"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:1/a"}, "http://c:1/a/v1/logs"),
+        ({"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": " http://l:2/x "}, "http://l:2/x"),
+    ],
+)
+def test_logs_go_beside_traces_or_to_their_own_url(environ: dict[str, str], endpoint: str) -> None:
+    """As OTLP lays its paths out; the variable goes first."""
+    settings, errors = parse("signals: {logs: true}", **environ)
+    assert errors == ()
+    assert settings.exporter is not None
+    assert settings.exporter.logs_endpoint == endpoint

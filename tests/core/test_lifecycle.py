@@ -330,6 +330,31 @@ def test_others_spans_are_bounded_and_counted() -> None:
     assert core.counts == {"detail_over_limit": 1}
 
 
+def test_spans_by_http_go_with_the_one_invocation_whose_trace_they_are_of() -> None:
+    """Open or closed, whoever came last; of two traces, of an unknown one or one of two, alone."""
+    core = lifecycle()
+    core.on_invoke(invoke("r-1"), SECOND_NS)
+    send(core, [start(), result()])
+    trace_id = start().trace_id
+    one, stranger = Passed(b"1", 1), b"\x01" * 16
+
+    def alone(trace_id: bytes, now_ns: int) -> list[Supplement]:
+        return [Supplement(trace_id, b"", core.environment, now_ns, passed=(one,))]
+
+    assert core.on_otlp(one, frozenset((trace_id,)), 2) == []
+    assert core.on_otlp(one, frozenset((stranger,)), 3) == alone(stranger, 3)
+    assert core.on_otlp(one, frozenset((trace_id, stranger)), 4) == alone(stranger, 4)
+    (record,) = core.settle(5 * SECOND_NS)
+    assert isinstance(record, Invocation)
+    assert record.passed == (one,)
+    (late,) = core.on_otlp(one, frozenset((trace_id,)), 6)
+    assert isinstance(late, Supplement)
+    assert (late.span_id, late.passed) == (record.span_id, (one,))
+    core.on_invoke(invoke("r-2"), 6 * SECOND_NS)
+    send(core, [start("r-2", b"2" * 8)])
+    assert core.on_otlp(one, frozenset((trace_id,)), 7) == alone(trace_id, 7)
+
+
 def test_early_messages_are_bounded_and_the_oldest_go_first() -> None:
     """A flood for requests nobody knows cannot push out what is about to be invoked."""
     core = lifecycle()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from extension.http1 import ResponseParser
+from extension.http1_request import RequestParser
 from extension.substitution import substitute
 from extension.telemetry import Lines
 from fifo import wire
@@ -55,6 +56,20 @@ def a_response_of_chunks_of_one_byte(size: int) -> None:
     parser.feed(b"1\r\nx\r\n" * size)
 
 
+def a_request_of_chunks_of_one_byte(size: int) -> None:
+    parser = RequestParser(size)
+    parser.feed(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * size)
+    parser.next()
+
+
+def a_request_that_comes_byte_by_byte(size: int) -> None:
+    parser = RequestParser(size)
+    parser.feed(b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % size)
+    for _ in range(size):
+        parser.feed(b"x")
+        parser.next()
+
+
 def a_response_that_comes_byte_by_byte(size: int) -> None:
     parser = ResponseParser()
     parser.feed(b"HTTP/1.1 200 OK\r\n\r\n")
@@ -74,6 +89,8 @@ def references_that_are_never_closed(size: int) -> None:
         (every_header_claims_the_rest_of_the_file, 524_288),
         (a_frame_that_comes_byte_by_byte, 8_192),
         (a_line_of_events_that_comes_byte_by_byte, 32_768),
+        (a_request_of_chunks_of_one_byte, 4_096),
+        (a_request_that_comes_byte_by_byte, 32_768),
         (a_response_of_chunks_of_one_byte, 4_096),
         (a_response_that_comes_byte_by_byte, 32_768),
         (references_that_are_never_closed, 65_536),

@@ -35,9 +35,13 @@ EVENT = {
 DONE = RuntimeDone("r-1", "failure", "Runtime.OutOfMemory", 1_665_532_875_064_000_000, 140.5, 16)
 
 
-def test_the_subscription_is_what_the_api_documents() -> None:
+@pytest.mark.parametrize(
+    ("logs", "types"), [(False, ["platform"]), (True, ["platform", "function"])]
+)
+def test_the_subscription_is_what_the_api_documents(logs: bool, types: list[str]) -> None:
     """Path, identifier and body, compared whole."""
-    head, _, body = api.telemetry("127.0.0.1:9001", "id-1", 1234).partition(b"\r\n\r\n")
+    request = api.telemetry("127.0.0.1:9001", "id-1", 1234, logs=logs)
+    head, _, body = request.partition(b"\r\n\r\n")
     assert head.decode().split("\r\n") == [
         "PUT /2022-07-01/telemetry HTTP/1.1",
         "Host: 127.0.0.1:9001",
@@ -47,7 +51,7 @@ def test_the_subscription_is_what_the_api_documents() -> None:
     ]
     assert json.loads(body) == {
         "schemaVersion": "2025-01-29",
-        "types": ["platform"],
+        "types": types,
         "buffering": {"maxItems": 1000, "maxBytes": 262144, "timeoutMs": 25},
         "destination": {"protocol": "TCP", "port": 1234},
     }
