@@ -61,7 +61,7 @@ def rows_of(request: Any) -> Iterator[Row]:
             duration_s=(span.end_time_unix_nano - span.start_time_unix_nano) / 1e9,
             cold_start=names.FAAS_COLDSTART in found and found[names.FAAS_COLDSTART].bool_value,
             child_count=children.get(span.trace_id, 0),
-            captured=names.RESULT_CONTENT_KIND in found,
+            captured=names.RESULT.content_kind in found,
             text=_text(span, found),
         )
 
@@ -113,16 +113,16 @@ def _text(span: Any, found: dict[str, Any]) -> str:
     error = _string(found, names.ERROR_TYPE)
     if error:
         return f"{error}: {span.status.message}" if span.status.message != error else error
-    body = _string(found, names.RESULT_BODY)
+    body = _string(found, names.RESULT.body)
     if len(body) <= _MAX_RESULT_CHARACTERS and not _cut(found):
         return _one_line(body)
-    size = found[names.RESULT_SIZE_BYTES].int_value if names.RESULT_SIZE_BYTES in found else None
+    size = found[names.RESULT.size_bytes].int_value if names.RESULT.size_bytes in found else None
     of = f" … ({size} bytes{', cut' if _cut(found) else ''})" if size is not None else " … (cut)"
     return _one_line(body[:_MAX_RESULT_CHARACTERS]) + of
 
 
 def _cut(found: dict[str, Any]) -> bool:
-    return names.RESULT_TRUNCATED in found and bool(found[names.RESULT_TRUNCATED].bool_value)
+    return names.RESULT.truncated in found and bool(found[names.RESULT.truncated].bool_value)
 
 
 def _one_line(text: str) -> str:
