@@ -68,7 +68,7 @@ class FaasMetrics:
         """Count `measures`."""
         for one in measures:
             self._environment = one.environment
-            attributes = {names.FAAS_TRIGGER: one.trigger}
+            attributes = {} if one.trigger is None else {names.FAAS_TRIGGER: one.trigger}
             if one.invoked:
                 self._count(one, attributes)
             if one.init_duration_s is not None:
