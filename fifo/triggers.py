@@ -31,6 +31,7 @@ MAX_KEY_PATH = 8
 _METHODS = frozenset(
     ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY")
 )
+_OPERATION_TYPES = frozenset(("query", "mutation", "subscription"))
 _USED_HEADERS = frozenset((*HEADERS, "user-agent", "x-forwarded-proto", "host"))
 
 
@@ -201,7 +202,9 @@ def _appsync(event: "dict[str, Any]", found: Found) -> bool:
         return False
     found.trigger = HTTP
     _headers(_part(event, "request").get("headers"), found.carrier)
-    found.put("graphql.operation.type", str(info.get("parentTypeName", "")).lower())
+    # A field of another type belongs to an operation that its event does not tell.
+    operation = str(info.get("parentTypeName", "")).lower()
+    found.put("graphql.operation.type", operation if operation in _OPERATION_TYPES else "")
     found.put("user_agent.original", found.carrier.get("user-agent", ""))
     return True
 
@@ -222,7 +225,7 @@ def _records(event: "dict[str, Any]", found: Found) -> bool:
         return False
     recogniser(first, found)
     if recogniser in (_sqs, _sns, _kinesis):
-        found.attributes["messaging.batch.message_count"] = len(records)
+        _batch(found, len(records))
         found.cut_count = max(0, len(records) - MAX_RECORDS)
         for record in records[:MAX_RECORDS]:
             carrier = _carrier_of_record(record)
@@ -235,6 +238,13 @@ def _records(event: "dict[str, Any]", found: Found) -> bool:
             if header is not None:
                 found.carriers.append({"x-amzn-trace-id": header})
     return True
+
+
+def _batch(found: Found, count: int) -> None:
+    """The conventions have an ID for one message alone, and a count for more of them alone."""
+    if count > 1:
+        found.attributes["messaging.batch.message_count"] = count
+        found.attributes.pop("messaging.message.id", None)
 
 
 def _carrier_of_record(record: object) -> "dict[str, str]":
@@ -327,9 +337,7 @@ def _msk(event: "dict[str, Any]", found: Found) -> bool:
             break
     else:
         _messaging(found, "kafka", "")
-    found.attributes["messaging.batch.message_count"] = sum(
-        len(one) for one in partitions.values() if isinstance(one, list)
-    )
+    _batch(found, sum(len(one) for one in partitions.values() if isinstance(one, list)))
     return True
 
 
@@ -344,8 +352,7 @@ def _eventbridge(event: "dict[str, Any]", found: Found) -> bool:
         found.trigger = TIMER
         found.put("faas.time", event.get("time"))
         return True
-    found.trigger = PUBSUB
-    found.put("messaging.operation.type", "process")
+    _messaging(found, "aws.eventbridge", "")
     found.put("messaging.message.id", event.get("id"))
     return True
 
