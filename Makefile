@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 RUN_TESTS = t=$$(mktemp -d) && trap 'rm -rf "$$t"' EXIT && \
 	TMPDIR="$$t" $(BIN)/python -m pytest -n 2 --basetemp="$$t/pytest"
 
-.PHONY: help demo test soak chaos fuzz test-all test-rings check lint bench diagram coverage clean
+.PHONY: help demo test soak chaos fuzz test-all test-rings check lint bench diagram attributes coverage clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -60,6 +60,9 @@ bench: $(VENV)/ready ## start-up, hand-over, telemetry, redaction and OpenTeleme
 
 diagram: $(VENV)/ready ## draw the lifecycle's table into ARCHITECTURE.md
 	$(BIN)/python -m docs.lifecycle_diagram
+
+attributes: $(VENV)/ready ## write docs/attributes.md from the table of attributes
+	$(BIN)/python -m docs.attributes_page
 
 coverage: $(VENV)/ready ## which lines nobody ran
 	$(BIN)/coverage erase && $(BIN)/coverage run -m pytest -m "not emulator and not receiver" \
