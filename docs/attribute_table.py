@@ -3,7 +3,8 @@
 `docs/attributes.md` is drawn from it (``make attributes``), `tests/conformance.py` checks what
 is sent against it. A new attribute is one entry here, beside its name in
 `exporter/attributes.py` or its literal in `fifo` and `extension`; tests hold that neither is
-there without the other. Nothing that runs imports this.
+there without the other, and want to see it sent (`FULL` and `TRIGGERS` in
+`tests/shells/test_conformance.py`). Nothing that runs imports this.
 """
 
 from __future__ import annotations
@@ -534,6 +535,8 @@ ATTRIBUTES: tuple[Attribute, ...] = (
         "the result: `statusCode`",
         "The status; from 500 on the span's status is ERROR.",
         stable=True,
+        note="Absent where the result has none: what API Gateway or a function URL makes of it "
+        "is theirs to say.",
     ),
     Attribute(
         "graphql.operation.type",
@@ -669,7 +672,8 @@ SPANS: tuple[Span, ...] = (
         Place.INVOCATION,
         "SERVER",
         "INVOKE event",
-        "One for each INVOKE; its name is the function's, or `METHOD /route`.",
+        "One for each INVOKE, named after the function or `METHOD /route`; SERVER for every "
+        "trigger, as the conventions for AWS Lambda have it.",
     ),
     Span(
         "init", Place.INIT, "INTERNAL", f"{_TELEMETRY}: platform.init*", "The environment's init."

@@ -90,12 +90,13 @@ HERE = Path(__file__).resolve()
 
 
 def registry() -> Path:
-    """Where the YAML is; skips where it is nowhere."""
+    """Where the YAML is; skips where it is nowhere, and where it should be it must be."""
     named = os.environ.get("SEMCONV_DIR")
     places = [Path(named)] if named else [one / "shared" / "semconv" for one in HERE.parents]
     for place in places:
         if (place / "faas-registry.yaml").is_file():
             return place
+    assert not named, f"SEMCONV_DIR: {named} has no faas-registry.yaml"
     pytest.skip("no copy of the semantic conventions' registry: SEMCONV_DIR names none")
 
 
