@@ -31,7 +31,6 @@ MAX_KEY_PATH = 8
 _METHODS = frozenset(
     ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY")
 )
-_OPERATION_TYPES = frozenset(("query", "mutation", "subscription"))
 _USED_HEADERS = frozenset((*HEADERS, "user-agent", "x-forwarded-proto", "host"))
 
 
@@ -196,15 +195,18 @@ def _query(event: "dict[str, Any]", found: Found) -> None:
     found.put("url.query", "&".join(pairs))
 
 
+_GRAPHQL = ("query", "mutation", "subscription")
+
+
 def _appsync(event: "dict[str, Any]", found: Found) -> bool:
     info = _part(event, "info")
     if "fieldName" not in info:
         return False
     found.trigger = HTTP
     _headers(_part(event, "request").get("headers"), found.carrier)
-    # A field of another type belongs to an operation that its event does not tell.
-    operation = str(info.get("parentTypeName", "")).lower()
-    found.put("graphql.operation.type", operation if operation in _OPERATION_TYPES else "")
+    kind = str(info.get("parentTypeName")).lower()
+    if kind in _GRAPHQL:  # else the field is of a type, somewhere below
+        found.put("graphql.operation.type", kind)
     found.put("user_agent.original", found.carrier.get("user-agent", ""))
     return True
 
@@ -352,7 +354,7 @@ def _eventbridge(event: "dict[str, Any]", found: Found) -> bool:
         found.trigger = TIMER
         found.put("faas.time", event.get("time"))
         return True
-    _messaging(found, "aws.eventbridge", "")
+    _messaging(found, "aws.eventbridge", "")  # the bus is not told
     found.put("messaging.message.id", event.get("id"))
     return True
 
