@@ -1,8 +1,24 @@
 """Names of the attributes that spanpipe sets, in one place.
 
 From OpenTelemetry's semantic conventions 1.44 where they have one; the rest is under
-``spanpipe.``.
+``spanpipe.``. What each one means, its type and when it is there stands in
+``docs/attribute_table.py``, and a test holds the two to each other.
 """
+
+
+class BodyNames:
+    """The attributes of one captured body, all under `prefix`."""
+
+    __slots__ = ("body", "content_kind", "dropped_values", "redacted", "size_bytes", "truncated")
+
+    def __init__(self, prefix: str) -> None:
+        self.content_kind = f"{prefix}.content_kind"
+        self.body = f"{prefix}.body"
+        self.truncated = f"{prefix}.truncated"
+        self.redacted = f"{prefix}.redacted"
+        self.dropped_values = f"{prefix}.dropped_values"
+        self.size_bytes = f"{prefix}.size_bytes"
+
 
 # Resource
 CLOUD_PROVIDER = "cloud.provider"
@@ -35,6 +51,7 @@ FATE = "spanpipe.fate"
 TENANT_ID = "spanpipe.tenant.id"
 DURABLE_EXECUTION_ARN = "spanpipe.durable_execution.arn"
 INIT_TYPE = "spanpipe.init.type"
+INIT_PHASE = "spanpipe.init.phase"
 INIT_PROACTIVE = "spanpipe.init.proactive"
 PRODUCED_BYTES = "spanpipe.report.produced_bytes"
 BILLED_DURATION_MS = "spanpipe.report.billed_duration_ms"
@@ -43,18 +60,8 @@ INIT_DURATION_MS = "spanpipe.report.init_duration_ms"
 RESTORE_DURATION_MS = "spanpipe.report.restore_duration_ms"
 MEMORY_USED_BYTES = "spanpipe.report.memory_used_bytes"
 MEMORY_SIZE_BYTES = "spanpipe.report.memory_size_bytes"
-RESULT_BODY = "spanpipe.result.body"
-RESULT_SIZE_BYTES = "spanpipe.result.size_bytes"
-RESULT_TRUNCATED = "spanpipe.result.truncated"
-RESULT_CONTENT_KIND = "spanpipe.result.content_kind"
-RESULT_REDACTED = "spanpipe.result.redacted"
-RESULT_DROPPED = "spanpipe.result.dropped_values"
-REQUEST_BODY = "spanpipe.request.body"
-REQUEST_SIZE_BYTES = "spanpipe.request.size_bytes"
-REQUEST_TRUNCATED = "spanpipe.request.truncated"
-REQUEST_CONTENT_KIND = "spanpipe.request.content_kind"
-REQUEST_REDACTED = "spanpipe.request.redacted"
-REQUEST_DROPPED = "spanpipe.request.dropped_values"
+RESULT = BodyNames("spanpipe.result")
+REQUEST = BodyNames("spanpipe.request")
 
 LEDGER_PREFIX = "spanpipe.ledger."
 """Then accepted, recovered, exported, printed, spooled, waiting, dropped and uncertain."""
@@ -65,3 +72,13 @@ EXCEPTION_TYPE = "exception.type"
 EXCEPTION_MESSAGE = "exception.message"
 EXCEPTION_STACKTRACE = "exception.stacktrace"
 PARTIAL_RESULT = "spanpipe.partial_result"
+PARTIAL_INDEX = "spanpipe.partial_result.index"
+
+# Metrics
+INVOKE_DURATION = "faas.invoke_duration"
+INIT_DURATION = "faas.init_duration"
+MEM_USAGE = "faas.mem_usage"
+COLDSTARTS = "faas.coldstarts"
+ERRORS = "faas.errors"
+INVOCATIONS = "faas.invocations"
+TIMEOUTS = "faas.timeouts"

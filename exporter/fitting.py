@@ -24,14 +24,14 @@ KEPT_ATTRIBUTES = frozenset(
         names.ERROR_TYPE,
         names.SERVICE_NAME,
         names.FAAS_NAME,
-        names.RESULT_TRUNCATED,
+        names.RESULT.truncated,
     }
 )
 """Who and how, where they are one value: never left out, and cut to `MAX_NAME_BYTES` alone."""
 MARK_BYTES = 96
 """For ``spanpipe.result.truncated: true`` where it was not there, escaped."""
 _BASE64_UNIT = 4
-_BINARY = {"key": names.RESULT_CONTENT_KIND, "value": {"stringValue": "binary"}}
+_BINARY = {"key": names.RESULT.content_kind, "value": {"stringValue": "binary"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class _Text:
     @property
     def is_body(self) -> bool:
         """Whether it is a result's, whose cut is told."""
-        return self.name == names.RESULT_BODY
+        return self.name == names.RESULT.body
 
 
 def logged_bytes(text: str) -> int:
@@ -176,7 +176,7 @@ def _texts(value: dict[str, Any]) -> Iterator[_Text]:
                 if _is_kept(attribute):
                     holder[key] = _prefix(holder[key], MAX_NAME_BYTES)
                 else:
-                    base64 = key == "bytesValue" or (is_binary and name == names.RESULT_BODY)
+                    base64 = key == "bytesValue" or (is_binary and name == names.RESULT.body)
                     unit = _BASE64_UNIT if base64 else 1
                     yield _Text(holder, key, name, attributes, holder[key], unit)
     if "message" in value.get("status", {}):
@@ -213,10 +213,10 @@ def _set(one: _Text, size_bytes: int, level_bytes: int) -> None:
 
 def _mark(attributes: list[dict[str, Any]]) -> None:
     for attribute in attributes:
-        if attribute.get("key") == names.RESULT_TRUNCATED:
+        if attribute.get("key") == names.RESULT.truncated:
             attribute["value"] = {"boolValue": True}
             return
-    attributes.append({"key": names.RESULT_TRUNCATED, "value": {"boolValue": True}})
+    attributes.append({"key": names.RESULT.truncated, "value": {"boolValue": True}})
 
 
 def _level(sizes: list[int], room_bytes: int) -> int:

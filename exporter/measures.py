@@ -5,19 +5,26 @@ A record may wait long for its collector, and be dropped: it is measured before,
 
 from __future__ import annotations
 
+from exporter.attributes import FAAS_TRIGGER
 from exporter.record import Environment, Fate, Invocation, Record, Report
 from exporter.values import dataclass
 
 _BYTES_PER_MB = 1024 * 1024
+OTHER = "other"
+TRIGGERS = ("datasource", "http", "pubsub", "timer", OTHER)
+"""The conventions' values of ``faas.trigger``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """Of one record. `invoked` False: a report that came behind an invocation counted before."""
+    """Of one record. `invoked` False: a report that came behind an invocation counted before.
+
+    `trigger` is one of `TRIGGERS`; None where the record does not tell it.
+    """
 
     environment: Environment
     invoked: bool
-    trigger: str = "other"
+    trigger: str | None = OTHER
     duration_s: float | None = None
     failed: bool = False
     timed_out: bool = False
@@ -35,6 +42,7 @@ def measure_of(record: Record) -> Measure | None:
         return Measure(
             record.environment,
             invoked=False,
+            trigger=None,
             init_duration_s=init_s,
             memory_used_bytes=memory_bytes,
         )
@@ -44,6 +52,7 @@ def measure_of(record: Record) -> Measure | None:
     return Measure(
         record.environment,
         invoked=True,
+        trigger=_trigger(record),
         duration_s=duration_ns / 1e9 if known else None,
         failed=record.failure is not None,
         timed_out=record.fate is Fate.TIMED_OUT,
@@ -51,6 +60,12 @@ def measure_of(record: Record) -> Measure | None:
         init_duration_s=init_s,
         memory_used_bytes=memory_bytes,
     )
+
+
+def _trigger(invocation: Invocation) -> str:
+    """Never another value than the conventions': each one would begin a new series."""
+    trigger = invocation.attributes.get(FAAS_TRIGGER)
+    return trigger if isinstance(trigger, str) and trigger in TRIGGERS else OTHER
 
 
 def _reported(report: Report | None) -> tuple[float | None, int | None]:

@@ -48,27 +48,27 @@ class FaasMetrics:
                     aggregation=ExplicitBucketHistogramAggregation(boundaries=buckets),
                 )
                 for name, buckets in (
-                    ("faas.invoke_duration", SECONDS_BUCKETS),
-                    ("faas.init_duration", SECONDS_BUCKETS),
-                    ("faas.mem_usage", BYTES_BUCKETS),
+                    (names.INVOKE_DURATION, SECONDS_BUCKETS),
+                    (names.INIT_DURATION, SECONDS_BUCKETS),
+                    (names.MEM_USAGE, BYTES_BUCKETS),
                 )
             ],
             shutdown_on_exit=False,
         )
         meter = self._provider.get_meter("spanpipe", version)
-        self._invoke_duration = meter.create_histogram("faas.invoke_duration", "s")
-        self._init_duration = meter.create_histogram("faas.init_duration", "s")
-        self._mem_usage = meter.create_histogram("faas.mem_usage", "By")
-        self._coldstarts = meter.create_counter("faas.coldstarts", "{coldstart}")
-        self._errors = meter.create_counter("faas.errors", "{error}")
-        self._invocations = meter.create_counter("faas.invocations", "{invocation}")
-        self._timeouts = meter.create_counter("faas.timeouts", "{timeout}")
+        self._invoke_duration = meter.create_histogram(names.INVOKE_DURATION, "s")
+        self._init_duration = meter.create_histogram(names.INIT_DURATION, "s")
+        self._mem_usage = meter.create_histogram(names.MEM_USAGE, "By")
+        self._coldstarts = meter.create_counter(names.COLDSTARTS, "{coldstart}")
+        self._errors = meter.create_counter(names.ERRORS, "{error}")
+        self._invocations = meter.create_counter(names.INVOCATIONS, "{invocation}")
+        self._timeouts = meter.create_counter(names.TIMEOUTS, "{timeout}")
 
     def add(self, measures: Iterable[Measure]) -> None:
         """Count `measures`."""
         for one in measures:
             self._environment = one.environment
-            attributes = {names.FAAS_TRIGGER: one.trigger}
+            attributes = {} if one.trigger is None else {names.FAAS_TRIGGER: one.trigger}
             if one.invoked:
                 self._count(one, attributes)
             if one.init_duration_s is not None:

@@ -11,7 +11,6 @@ import base64
 import codecs
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import NamedTuple
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event as SdkEvent
@@ -88,35 +87,6 @@ class _OneResource(Resource):
 
     def __hash__(self) -> int:
         return self._hash
-
-
-class _BodyNames(NamedTuple):
-    """The attributes of one kind of body."""
-
-    content_kind: str
-    body: str
-    truncated: str
-    redacted: str
-    dropped: str
-    size_bytes: str
-
-
-_RESULT = _BodyNames(
-    names.RESULT_CONTENT_KIND,
-    names.RESULT_BODY,
-    names.RESULT_TRUNCATED,
-    names.RESULT_REDACTED,
-    names.RESULT_DROPPED,
-    names.RESULT_SIZE_BYTES,
-)
-_REQUEST = _BodyNames(
-    names.REQUEST_CONTENT_KIND,
-    names.REQUEST_BODY,
-    names.REQUEST_TRUNCATED,
-    names.REQUEST_REDACTED,
-    names.REQUEST_DROPPED,
-    names.REQUEST_SIZE_BYTES,
-)
 
 
 class SpanBuilder:
@@ -320,7 +290,7 @@ class SpanBuilder:
             **_invocation_attributes(invocation),
         }
         if invocation.request is not None and _wants(self._request, failed):
-            found.update(self._body_attributes(invocation.request, _REQUEST))
+            found.update(self._body_attributes(invocation.request, names.REQUEST))
         if invocation.result is not None:
             found.update(self._result_attributes(invocation.result, failed))
         if invocation.produced_bytes is not None:
@@ -334,9 +304,9 @@ class SpanBuilder:
     def _result_attributes(self, payload: Payload, failed: bool) -> Attributes:
         if not _wants(self._response, failed):
             payload = replace(payload, body=b"", content_kind=_NO_BODY)
-        return self._body_attributes(payload, _RESULT)
+        return self._body_attributes(payload, names.RESULT)
 
-    def _body_attributes(self, payload: Payload, of: _BodyNames) -> Attributes:
+    def _body_attributes(self, payload: Payload, of: names.BodyNames) -> Attributes:
         found: Attributes = {of.content_kind: payload.content_kind}
         if payload.content_kind != _NO_BODY:
             body = _cut(payload, self._max_body_bytes)
@@ -350,7 +320,7 @@ class SpanBuilder:
             else:
                 found.update(flat[0])
                 if flat[1]:
-                    found[of.dropped] = flat[1]
+                    found[of.dropped_values] = flat[1]
             found[of.truncated] = truncated
             if redacted:
                 found[of.redacted] = redacted
@@ -390,7 +360,7 @@ class SpanBuilder:
 
     def _partial(self, index: int, partial: Partial, failed: bool) -> SdkEvent:
         attributes = {
-            "spanpipe.partial_result.index": index,
+            names.PARTIAL_INDEX: index,
             **self._result_attributes(partial.payload, failed),
         }
         return SdkEvent(names.PARTIAL_RESULT, attributes, partial.time_unix_ns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from exporter import attributes as names
 from exporter.record import ChildSpan, Failure
 from extension import platform_events as events
 from extension.api import MANAGED_INSTANCES
@@ -74,9 +75,9 @@ class Initialization:
             if phase.told or begin_ns is None or end_ns is None:
                 continue
             phase.told = True
-            attributes = {"spanpipe.init.type": phase.started.initialization_type or self.kind}
+            attributes = {names.INIT_TYPE: phase.started.initialization_type or self.kind}
             if phase.started.phase:
-                attributes["spanpipe.init.phase"] = phase.started.phase
+                attributes[names.INIT_PHASE] = phase.started.phase
             failure = None
             if phase.failed:
                 name = phase.started.name

@@ -293,7 +293,7 @@ def _records(event: "dict[str, Any]", found: Found) -> bool:
         return False
     recogniser(first, found)
     if recogniser in (_sqs, _sns, _kinesis):
-        found.attributes["messaging.batch.message_count"] = len(records)
+        _batch(found, len(records))
         found.cut_count = max(0, len(records) - MAX_RECORDS)
         for record in records[:MAX_RECORDS]:
             carrier = _carrier_of_record(record)
@@ -306,6 +306,13 @@ def _records(event: "dict[str, Any]", found: Found) -> bool:
             if carrier:
                 found.carriers.append(carrier)
     return True
+
+
+def _batch(found: Found, count: int) -> None:
+    """The conventions have an ID for one message alone, and a count for more of them alone."""
+    if count > 1:
+        found.attributes["messaging.batch.message_count"] = count
+        found.attributes.pop("messaging.message.id", None)
 
 
 def _carrier_of_record(record: object) -> "dict[str, str]":
@@ -404,7 +411,7 @@ def _msk(event: "dict[str, Any]", found: Found) -> bool:
     count = sum(map(len, batches))
     first = _part({"": batches[0][0]}, "") if batches else {}
     _messaging(found, "kafka", str(first.get("topic", "")))
-    found.attributes["messaging.batch.message_count"] = count
+    _batch(found, count)
     if len(batches) == 1 and type(first.get("partition")) is int:
         found.put("messaging.destination.partition.id", str(first["partition"]))
     if count == 1 and type(first.get("offset")) is int:

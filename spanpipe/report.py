@@ -67,7 +67,7 @@ def rows_of(request: Any) -> Iterator[Row]:
             duration_s=(span.end_time_unix_nano - span.start_time_unix_nano) / 1e9,
             cold_start=names.FAAS_COLDSTART in found and found[names.FAAS_COLDSTART].bool_value,
             child_count=children.get(span.trace_id, 0),
-            captured=names.RESULT_CONTENT_KIND in found,
+            captured=names.RESULT.content_kind in found,
             text=_text(span, found),
         )
 
@@ -157,10 +157,10 @@ def _text(span: Any, found: dict[str, Any]) -> str:
     error = error_of(span)
     if error:
         return error
-    body = string_of(found, names.RESULT_BODY)
+    body = string_of(found, names.RESULT.body)
     if len(body) <= _MAX_RESULT_CHARACTERS and not _cut(found):
         return one_line(body)
-    size = found[names.RESULT_SIZE_BYTES].int_value if names.RESULT_SIZE_BYTES in found else None
+    size = found[names.RESULT.size_bytes].int_value if names.RESULT.size_bytes in found else None
     of = f" … ({size} bytes{', cut' if _cut(found) else ''})" if size is not None else " … (cut)"
     return one_line(body[:_MAX_RESULT_CHARACTERS]) + of
 
@@ -173,7 +173,7 @@ def error_of(span: Any) -> str:
 
 
 def _cut(found: dict[str, Any]) -> bool:
-    return names.RESULT_TRUNCATED in found and bool(found[names.RESULT_TRUNCATED].bool_value)
+    return names.RESULT.truncated in found and bool(found[names.RESULT.truncated].bool_value)
 
 
 def one_line(text: str) -> str:

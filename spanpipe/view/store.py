@@ -165,7 +165,7 @@ def _row(span: Any, attributes: Value, resource: Value) -> Value:
         "start_ms": span.start_time_unix_nano / 1e6,
         "duration_ms": _duration_ms(span),
         "cold": attributes.get(names.FAAS_COLDSTART) is True,
-        "size": attributes.get(names.RESULT_SIZE_BYTES),
+        "size": attributes.get(names.RESULT.size_bytes),
     }
 
 

@@ -46,6 +46,8 @@ def test_a_record_is_measured_once_and_a_late_report_apart() -> None:
             RETURNED,
             failed,
             replace(RETURNED, fate=Fate.UNREPORTED),
+            replace(RETURNED, attributes={"faas.trigger": "http"}),
+            replace(RETURNED, attributes={"faas.trigger": "a stranger's"}),
             late,
             replace(late, report=None),
         )
@@ -61,9 +63,12 @@ def test_a_record_is_measured_once_and_a_late_report_apart() -> None:
             memory_used_bytes=64 * 1024 * 1024,
         ),
         Measure(ENVIRONMENT, invoked=True, cold_start=True),
+        Measure(ENVIRONMENT, invoked=True, trigger="http", duration_s=0.25, cold_start=True),
+        Measure(ENVIRONMENT, invoked=True, duration_s=0.25, cold_start=True),
         Measure(
             ENVIRONMENT,
             invoked=False,
+            trigger=None,
             init_duration_s=0.08,
             memory_used_bytes=64 * 1024 * 1024,
         ),
@@ -89,6 +94,25 @@ def points(metrics: FaasMetrics) -> dict[str, Any]:
         temporality = metric[kind]["aggregationTemporality"]
         found[metric["name"]] = (metric["unit"], temporality, values)
     return found
+
+
+def test_each_trigger_has_a_point_of_its_own() -> None:
+    """And what came behind the invocation, whose trigger nobody knows, one without."""
+    metrics = FaasMetrics(SpanBuilder().resource, "1")
+    metrics.add(
+        Measure(ENVIRONMENT, invoked=False, trigger=trigger, memory_used_bytes=1)
+        for trigger in ("http", "http", None)
+    )
+    data = metrics.take()
+    assert data is not None
+    request = MessageToDict(encode_metrics(data))
+    (metric,) = request["resourceMetrics"][0]["scopeMetrics"][0]["metrics"]
+    assert [
+        (point.get("attributes", []), point["count"]) for point in metric["histogram"]["dataPoints"]
+    ] == [
+        ([{"key": "faas.trigger", "value": {"stringValue": "http"}}], "2"),
+        ([], "1"),
+    ]
 
 
 def test_the_metrics_are_the_conventions_and_deltas() -> None:

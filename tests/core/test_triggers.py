@@ -59,9 +59,55 @@ EVENTS: dict[str, tuple[Any, str, str, dict[str, Any]]] = {
             "messaging.operation.type": "process",
             "messaging.operation.name": "process",
             "messaging.destination.name": "orders",
-            "messaging.message.id": "m",
             "messaging.batch.message_count": 2,
         },
+    ),
+    "SQS, one message": (
+        {"Records": [SQS]},
+        "pubsub",
+        "",
+        {
+            "messaging.system": "aws_sqs",
+            "messaging.operation.type": "process",
+            "messaging.operation.name": "process",
+            "messaging.destination.name": "orders",
+            "messaging.message.id": "m",
+        },
+    ),
+    "Kafka": (
+        {"eventSource": "aws:kafka", "records": {"orders-0": [{"topic": "orders"}, {}]}},
+        "pubsub",
+        "",
+        {
+            "messaging.system": "kafka",
+            "messaging.operation.type": "process",
+            "messaging.operation.name": "process",
+            "messaging.destination.name": "orders",
+            "messaging.batch.message_count": 2,
+        },
+    ),
+    "EventBridge": (
+        {"source": "shop", "detail-type": "order", "id": "e", "detail": {}},
+        "pubsub",
+        "",
+        {
+            "messaging.system": "aws.eventbridge",
+            "messaging.operation.type": "process",
+            "messaging.operation.name": "process",
+            "messaging.message.id": "e",
+        },
+    ),
+    "AppSync": (
+        {"info": {"fieldName": "order", "parentTypeName": "Query"}, "request": {"headers": {}}},
+        "http",
+        "",
+        {"graphql.operation.type": "query"},
+    ),
+    "AppSync, a field of another type": (
+        {"info": {"fieldName": "price", "parentTypeName": "Order"}},
+        "http",
+        "",
+        {},
     ),
     "schedule": (
         {"source": "aws.events", "detail-type": "Scheduled Event", "time": "T", "detail": {}},
@@ -135,18 +181,6 @@ EVENTS: dict[str, tuple[Any, str, str, dict[str, Any]]] = {
         "",
         {},
     ),
-    "AppSync": (
-        {"info": {"fieldName": "get", "parentTypeName": "Query"}, "request": {"headers": {}}},
-        "http",
-        "",
-        {"graphql.operation.type": "query"},
-    ),
-    "AppSync, a field of a type": (
-        {"info": {"fieldName": "author", "parentTypeName": "Post"}},
-        "http",
-        "",
-        {},
-    ),
     "CloudFront": (
         {
             "Records": [
@@ -190,7 +224,6 @@ EVENTS: dict[str, tuple[Any, str, str, dict[str, Any]]] = {
             "messaging.destination.name": "news",
             "aws.sns.topic.arn": "arn:aws:sns:r:1:news",
             "messaging.message.id": "m",
-            "messaging.batch.message_count": 1,
         },
     ),
     "Kinesis, by a consumer of its own": (
@@ -209,7 +242,6 @@ EVENTS: dict[str, tuple[Any, str, str, dict[str, Any]]] = {
             **MESSAGING,
             "messaging.system": "aws.kinesis",
             "messaging.destination.name": "clicks",
-            "messaging.batch.message_count": 1,
         },
     ),
     "MSK": (
@@ -225,7 +257,6 @@ EVENTS: dict[str, tuple[Any, str, str, dict[str, Any]]] = {
             "messaging.destination.name": "orders",
             "messaging.destination.partition.id": "3",
             "messaging.kafka.offset": 15,
-            "messaging.batch.message_count": 1,
         },
     ),
     "Kafka of one's own": (

@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from exporter.otlp_json import from_value
 from sandbox.receiver import Receiver
 from tests.collectors import closed_port
+from tests.conformance import deviations
 
 ROOT = Path(__file__).resolve().parents[2]
 APP = (
@@ -79,6 +81,8 @@ def test_run_prints_otlp_json_lines_and_nothing_else(app: Path) -> None:
         for scope_spans in resource_spans["scopeSpans"]
         for span in scope_spans["spans"]
     ]
+    requests = [from_value(json.loads(line)) for line in done.stdout.splitlines()]
+    assert [one for request in requests for one in deviations(request)] == []
     own = [span for span in spans if span["kind"] == 2]
     assert [(span["name"], len(span["traceId"])) for span in own] == [("app", 32)] * 2
     assert done.stderr.splitlines()[-1] == "2 invoked, 2 received, 0 lost"

@@ -54,7 +54,6 @@ def messaging(system: str, **more: Any) -> Any:
         "messaging.system": system,
         "messaging.operation.type": "process",
         "messaging.operation.name": "process",
-        "messaging.batch.message_count": 1,
     }
     return ("pubsub", "", {**attributes, **{key.replace("__", "."): more[key] for key in more}})
 
