@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from extension.log import MAX_LINE_CHARACTERS
 from extension.problems import shown
 from spanpipe.doctor import signs
 from spanpipe.doctor.findings import Finding, fine, found
@@ -19,19 +20,21 @@ MAX_BILLED_ABOVE_MS = 200
 
 _MARK = re.compile(r"spanpipe: (?:(debug|info|warning|error): |(shutdown [\w-]+: accepted ))")
 _EXTENSION = re.compile(
-    r'EXTENSION\s+Name: spanpipe\b|"type": ?"platform\.extension".*"name": ?"spanpipe"'
+    r'EXTENSION\s+Name: spanpipe\b|"type": ?"platform\.extension".{0,400}"name": ?"spanpipe"'
 )
 _START = re.compile(r'INIT_START Runtime Version|"type": ?"platform\.initStart"')
 _INVOCATION = re.compile(r'\b(?:START|REPORT) RequestId: |"type": ?"platform\.(?:start|report)"')
 _PRINTED = re.compile(r'\{[ ]*"resourceSpans"[ ]*:')
 _REPORT = re.compile(
-    r"REPORT RequestId: .*?\bDuration: ([\d.]+) ms\s+Billed Duration: ([\d.]+) ms"
+    r"REPORT RequestId: .{0,200}?\bDuration: ([\d.]+) ms\s+Billed Duration: ([\d.]+) ms"
     r"\s+Memory Size: (\d+) MB\s+Max Memory Used: (\d+) MB(?:\s+Init Duration: ([\d.]+) ms)?"
 )
+_OF_WRITER = "; results go by file"
+"""The end of what the writer says: the function has it, with the layer or without."""
 _SHUTDOWN = re.compile(r"shutdown ([\w-]+): (.*)")
 _FIGURE = re.compile(r"\b(accepted|recovered|exported|printed|spooled|waiting|dropped) (\d+)")
 _COUNT = re.compile(r"(\w+) (\d+)")
-_REASONS = re.compile(r"dropped \d+ \(([^)]*)\)")
+_REASONS = re.compile(r"dropped \d+ \(([^()]*)\)")
 
 
 @dataclass(slots=True)
@@ -54,6 +57,7 @@ class LogReading:
     _shutdowns: int = 0
     _uncertain: int = 0
     _left_in_spool: int = 0
+    _writer_alone: str = ""
     _has_ours: bool = False
     _has_start: bool = False
     _has_invocation: bool = False
@@ -70,21 +74,22 @@ class LogReading:
         ours = list(_MARK.finditer(plain))
         for index, mark in enumerate(ours):
             end = ours[index + 1].start() if index + 1 < len(ours) else len(plain)
-            self._has_ours = True
             rest = plain[mark.end() : end].partition("\n")[0]
             if mark[2]:
+                self._has_ours = True
                 self._ledger(mark[2] + rest)
-                continue
-            said = rest.removesuffix("\r").rstrip('"}, ')
-            name = signs.of_line(mark[1], said)
-            if name is not None:
-                self._note(name, said)
+            else:
+                self._said(mark[1], rest[:MAX_LINE_CHARACTERS].rstrip('"}, \r'))
         if not ours:
             self._platform(plain.strip())
 
     def findings(self) -> Iterator[Finding]:
         """The layer first, then what was seen, in order, then the ledger's reasons."""
-        if not self._has_ours:
+        if self._writer_alone:
+            # Where the extension speaks as well, it is there and has no FIFO.
+            name = "fifo_not_made" if self._has_ours else "layer_absent"
+            yield found(SYMPTOMS[name], self._writer_alone)
+        elif not self._has_ours:
             hidden = self._has_invocation and not self._has_start
             name = "layer_unseen" if hidden else "layer_absent"
             yield found(SYMPTOMS[name], f"no line of the extension in {self.line_count} lines")
@@ -106,6 +111,16 @@ class LogReading:
         if self._shutdowns:
             figures = ", ".join(f"{name} {count}" for name, count in self._figures.items())
             yield fine("ledger", f"at {self._shutdowns} shutdowns: {figures}")
+
+    def _said(self, level: str, text: str) -> None:
+        name = signs.of_line(level, text)
+        if name == "layer_absent":
+            # The writer's, in the function.
+            self._writer_alone = self._writer_alone or shown(text, MAX_SEEN_CHARACTERS)
+            return
+        self._has_ours = self._has_ours or not text.endswith(_OF_WRITER)
+        if name is not None:
+            self._note(name, text)
 
     def _note(self, name: str, text: str) -> None:
         seen = self._seen.get(name)

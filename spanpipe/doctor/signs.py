@@ -30,7 +30,7 @@ _OF_EXPORT = _signs(
     (r"answered (401|403|UNAUTHENTICATED|PERMISSION_DENIED)\b", "collector_denies_key"),
     (r"answered (404|405|UNIMPLEMENTED)\b", "collector_wrong_path"),
     (
-        r"answered 413\b|answered RESOURCE_EXHAUSTED: .*larger than max",
+        r"answered 413\b|answered RESOURCE_EXHAUSTED: .{0,200}larger than max",
         "collector_request_too_large",
     ),
     (r"answered 3\d\d\b", "collector_redirects"),
@@ -48,6 +48,7 @@ _OF_EXPORT = _signs(
 )
 
 _OF_OURS = _signs(
+    (r"^no extension: ", "layer_absent"),
     (r"No space left on device", "disk_full"),
     (
         r"is no FIFO|is a symbolic link; remove it|belongs to user \d+, not to us"
@@ -86,20 +87,38 @@ OF_PLATFORM = _signs(
         "spanpipe_shadowed",
     ),
     (
-        r"INIT_REPORT .*Status: (timeout|error)|Runtime\.ImportModuleError|Runtime\.HandlerNotFound"
+        r"INIT_REPORT .{0,200}Status: (timeout|error)|Runtime\.(ImportModule|HandlerNotFound)"
         r"|init did not succeed",
         "init_failed",
     ),
     (
         r"Task timed out after \d+\.\d\d seconds"
-        r'|"type": ?"platform\.report".*"status": ?"timeout"',
+        r'|"type": ?"platform\.report".{0,400}"status": ?"timeout"',
         "function_timed_out",
     ),
     (r"Runtime\.ExitError|Runtime exited (with|without)", "function_exited"),
     (r"No space left on device", "disk_full"),
     (r"ResponseSizeTooLarge|Response payload size exceeded", "response_too_large"),
 )
-"""What Lambda and its runtime print."""
+"""What Lambda and its runtime print. No pattern repeats without a bound: a log is a stranger's."""
+_HINTS = (
+    "Runtime",
+    "Extension",
+    "EXTENSION",
+    "Error",
+    "INIT_REPORT",
+    "fork/exec",
+    "No module",
+    "cannot import",
+    "has no attribute",
+    "timed out",
+    "timeout",
+    "No space",
+    "ResponseSize",
+    "Response payload",
+    "init did not",
+)
+"""One of them is in every text that a pattern of `OF_PLATFORM` matches; most lines have none."""
 
 
 def of_export(detail: str) -> str:
@@ -119,7 +138,7 @@ def of_line(level: str, text: str) -> str | None:
 
 def of_platform(text: str) -> str | None:
     """The symptom that a line of Lambda's or of its runtime shows."""
-    return _first(OF_PLATFORM, text)
+    return _first(OF_PLATFORM, text) if any(hint in text for hint in _HINTS) else None
 
 
 def _first(signs: _Signs, text: str) -> str | None:
