@@ -123,6 +123,13 @@ COMPLAINTS = (
         ("payload_cut", "collector_request_too_large"),
     ),
     Complaint(
+        "/tmp is full",
+        "`No space left on device`, from the function or from spanpipe.",
+        "The spool takes 16 MiB of `/tmp` at most, and only while the collector is away; without "
+        "room nothing waits for the next environment.",
+        ("disk_full", "spool_full"),
+    ),
+    Complaint(
         "Flush time is billed",
         "`Billed Duration` is well above `Duration` and init.",
         "Lambda bills until each extension asks for the next event. In mode `auto` the first "

@@ -14,6 +14,8 @@ from spanpipe.doctor.symptoms import SYMPTOMS
 
 MAX_SEEN_CHARACTERS = 300
 """Of a line that is shown."""
+MAX_REASONS = 256
+"""Names that are kept of ledgers' lines: a log is a stranger's."""
 MAX_INIT_MS = 3_000
 MAX_BILLED_ABOVE_MS = 200
 """More than `flush.hold_ms` allows, and than the platform's own share."""
@@ -29,12 +31,47 @@ _REPORT = re.compile(
     r"REPORT RequestId: .{0,200}?\bDuration: ([\d.]+) ms\s+Billed Duration: ([\d.]+) ms"
     r"\s+Memory Size: (\d+) MB\s+Max Memory Used: (\d+) MB(?:\s+Init Duration: ([\d.]+) ms)?"
 )
+_FAILED = re.compile(r'Status: (error|failure)|"status": ?"(error|failure)"')
 _OF_WRITER = "; results go by file"
 """The end of what the writer says: the function has it, with the layer or without."""
+_FIELDS = ("durationMs", "billedDurationMs", "memorySizeMB", "maxMemoryUsedMB", "initDurationMs")
+_METRIC = re.compile(rf'"({"|".join(_FIELDS)})": ?([\d.]+)')
 _SHUTDOWN = re.compile(r"shutdown ([\w-]+): (.*)")
-_FIGURE = re.compile(r"\b(accepted|recovered|exported|printed|spooled|waiting|dropped) (\d+)")
-_COUNT = re.compile(r"(\w+) (\d+)")
+_FIGURE = re.compile(r"\b(accepted|recovered|exported|printed|spooled|waiting|dropped) (\d{1,18})")
+_COUNT = re.compile(r"\b(\w{1,64}) (\d{1,18})\b")
+_UNCERTAIN = re.compile(r"uncertain (\d{1,18})")
 _REASONS = re.compile(r"dropped \d+ \(([^()]*)\)")
+
+
+@dataclass(frozen=True, slots=True)
+class _Report:
+    """Lambda's report of one invocation, in its text form or as JSON."""
+
+    duration_ms: float
+    billed_ms: float
+    size_mb: float
+    used_mb: float
+    init_ms: float
+
+
+def _report(text: str) -> _Report | None:
+    of_text = _REPORT.search(text)
+    if of_text is not None:
+        return _Report(*(_number(figure or "0") for figure in of_text.groups()))
+    if '"platform.report"' not in text:
+        return None
+    figures = dict(_METRIC.findall(text))
+    # Managed Instances report a duration alone.
+    if not figures.keys() >= set(_FIELDS[:4]):
+        return None
+    return _Report(*(_number(figures.get(name, "0")) for name in _FIELDS))
+
+
+def _number(figure: str) -> float:
+    try:
+        return float(figure)
+    except ValueError:
+        return 0.0  # "1.2.3": nothing that Lambda has written
 
 
 @dataclass(slots=True)
@@ -52,7 +89,7 @@ class LogReading:
 
     line_count: int = 0
     _seen: dict[str, _Seen] = field(default_factory=dict)
-    _reasons: dict[tuple[str, str], int] = field(default_factory=dict)
+    _reasons: dict[str, dict[str, int]] = field(default_factory=dict)
     _figures: dict[str, int] = field(default_factory=dict)
     _shutdowns: int = 0
     _uncertain: int = 0
@@ -94,23 +131,23 @@ class LogReading:
             name = "layer_unseen" if hidden else "layer_absent"
             yield found(SYMPTOMS[name], f"no line of the extension in {self.line_count} lines")
         else:
-            yield fine("layer", "the extension speaks in the log")
+            yield fine("layer", "the log has its extension")
         for name, seen in self._seen.items():
             yield found(SYMPTOMS[name], _told(seen))
         if self._left_in_spool:
             yield found(SYMPTOMS["left_in_spool"], f"{self._left_in_spool} invocations")
         if self._uncertain:
             yield found(SYMPTOMS["sent_perhaps_twice"], f"{self._uncertain} invocations")
-        for (name, what), count in sorted(self._reasons.items()):
-            symptom = SYMPTOMS.get(name)
-            if symptom is None:
-                # Of a release that is newer than this command.
-                yield found(SYMPTOMS["extension_warning"], f"{what}: {name} {count}")
+        for name, counts in sorted(self._reasons.items()):
+            if name in SYMPTOMS:
+                yield found(SYMPTOMS[name], _counted(counts))
             else:
-                yield found(symptom, f"{what}: {name} {count}")
+                # Of a release that is newer than this command.
+                text = f"a reason that is not known here: {name}, {_counted(counts)}"
+                yield found(SYMPTOMS["extension_warning"], text)
         if self._shutdowns:
             figures = ", ".join(f"{name} {count}" for name, count in self._figures.items())
-            yield fine("ledger", f"at {self._shutdowns} shutdowns: {figures}")
+            yield fine("ledger", f"{self._shutdowns} shutdowns: {figures}")
 
     def _said(self, level: str, text: str) -> None:
         name = signs.of_line(level, text)
@@ -137,16 +174,14 @@ class LogReading:
         name = signs.of_platform(text)
         if name is not None:
             self._note(name, text)
-        report = _REPORT.search(text)
+        report = _report(text)
         if report is None:
             return
-        duration_ms, billed_ms = float(report[1]), float(report[2])
-        init_ms = float(report[5] or 0)
-        if int(report[4]) >= int(report[3]):
+        if report.used_mb >= report.size_mb and _FAILED.search(text):
             self._note("function_out_of_memory", text)
-        if init_ms > MAX_INIT_MS:
+        if report.init_ms > MAX_INIT_MS:
             self._note("init_slow", text)
-        if billed_ms - duration_ms - init_ms > MAX_BILLED_ABOVE_MS:
+        if report.billed_ms - report.duration_ms - report.init_ms > MAX_BILLED_ABOVE_MS:
             self._note("billed_longer", text)
 
     def _ledger(self, text: str) -> None:
@@ -165,8 +200,8 @@ class LogReading:
         self._dropped("invocations", invocations)
         for other in others:
             head, _, rest = other.partition(": ")
-            if other.startswith("uncertain "):
-                self._uncertain += int(_COUNT.findall(other)[0][1])
+            if uncertain := _UNCERTAIN.fullmatch(other):
+                self._uncertain += int(uncertain[1])
             elif head == "noted":
                 self._add("noted", rest)
             elif head == "body bytes":
@@ -179,8 +214,20 @@ class LogReading:
 
     def _add(self, what: str, listed: str) -> None:
         for name, count in _COUNT.findall(listed):
-            key = (name, what)
-            self._reasons[key] = self._reasons.get(key, 0) + int(count)
+            if name not in self._reasons and len(self._reasons) >= MAX_REASONS:
+                continue
+            counts = self._reasons.setdefault(name, {})
+            counts[what] = counts.get(what, 0) + int(count)
+
+
+def _counted(counts: dict[str, int]) -> str:
+    """``dropped: 3 invocations, 10 bytes; noted: 2``."""
+    units = ("invocations", "bytes")
+    dropped = ", ".join(f"{counts[unit]} {unit}" for unit in units if unit in counts)
+    parts = [f"dropped: {dropped}"] if dropped else []
+    if "noted" in counts:
+        parts.append(f"noted: {counts['noted']}")
+    return "; ".join(parts)
 
 
 def _told(seen: _Seen) -> str:

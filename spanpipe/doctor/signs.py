@@ -73,11 +73,15 @@ OF_PLATFORM = _signs(
     (r"Runtime\.OutOfMemory", "function_out_of_memory"),
     (r"Extension\.Crash", "extension_crashed"),
     (
-        r"Error Type: PermissionDenied|fork/exec /opt/extensions/\S+ permission denied",
+        r"EXTENSION\s+Name: spanpipe\s+State: LaunchError.{0,100}Error Type: PermissionDenied"
+        r'|"name": ?"spanpipe".{0,200}"errorType": ?"PermissionDenied"'
+        r"|fork/exec /opt/extensions/spanpipe: permission denied",
         "extension_not_executable",
     ),
     (
-        r"State: LaunchError|Extension\.LaunchError|fork/exec /opt/extensions/",
+        r"EXTENSION\s+Name: spanpipe\s+State: LaunchError"
+        r'|"name": ?"spanpipe".{0,100}"state": ?"LaunchError"'
+        r"|fork/exec /opt/extensions/spanpipe: ",
         "extension_not_launched",
     ),
     (r"No module named '?(fifo|spanpipe)\b", "fifo_not_found"),
@@ -88,6 +92,7 @@ OF_PLATFORM = _signs(
     ),
     (
         r"INIT_REPORT .{0,200}Status: (timeout|error)|Runtime\.(ImportModule|HandlerNotFound)"
+        r'|"type": ?"platform\.initReport".{0,400}"status": ?"(timeout|error|failure)"'
         r"|init did not succeed",
         "init_failed",
     ),
@@ -107,6 +112,7 @@ _HINTS = (
     "EXTENSION",
     "Error",
     "INIT_REPORT",
+    "initReport",
     "fork/exec",
     "No module",
     "cannot import",

@@ -572,7 +572,8 @@ _REASONS = (
         "payload_cut",
         _WARNING,
         "Bodies were cut",
-        "A captured body is over capture.max_body_bytes (64 KiB); the function's answer is whole.",
+        "Over capture.max_body_bytes (64 KiB), or gone with a killed extension. "
+        "The function's own answer is whole.",
         "Raise capture.max_body_bytes if you need the whole.",
     ),
     (

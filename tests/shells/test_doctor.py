@@ -337,7 +337,7 @@ def test_a_finding_is_a_line_and_what_to_do(
     written(tmp_path, {"log": "spanpipe: error: cannot register: no\n"})
     assert run(capsys, str(tmp_path / "log")) == (
         1,
-        "ok       layer: the extension speaks in the log\n"
+        "ok       layer: the log has its extension\n"
         "problem  extension_not_registered: Lambda did not register the extension: line 1: cannot "
         "register: no\n"
         "         means: The file's name is not spanpipe, init was over, or there are more than "

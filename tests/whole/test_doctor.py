@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import ssl
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -21,6 +24,7 @@ import pytest
 import trustme
 
 from docs.troubleshooting_page import COMPLAINTS
+from extension.blackbox import NAME
 from fifo import pipes
 from sandbox.environment import Function, InvocationResult, LambdaEnvironment
 from sandbox.launcher import write_extensions
@@ -31,6 +35,7 @@ from spanpipe.doctor.symptoms import SYMPTOMS
 from tests import collectors
 from tests.shells.test_doctor import PLAIN, installed, layer, written
 from tests.whole.scenario import FOLDER
+from tests.whole.test_environments import eventually
 
 IDLE_S = 10.0
 QUICK = "exporter: {otlp_http: {timeout: 200}}\n"
@@ -112,7 +117,10 @@ def hostile_fifo(environment: LambdaEnvironment) -> None:
 
 
 def kill_extension(environment: LambdaEnvironment) -> None:
+    """Once it has noted that the first invocation waits, which it does when the second comes."""
     assert environment.wait_idle(IDLE_S)
+    noted, newest = Path(environment.directory) / NAME, environment.invocations[-1].request_id
+    assert eventually(lambda: newest.encode() in noted.read_bytes())
     assert environment.kill("extension")
 
 
@@ -179,8 +187,10 @@ LIVES: dict[str, Case] = {
         receiving,
         {"extension_crashed", "extension_killed", "lost_extension_killed"},
         config="flush: {mode: next, max_age_ms: 600000}\n",
-        events=({"do": "fine"}, {"do": "fine"}, {"do": "fine"}),
+        events=({"do": "fine"}, {"do": "fine"}, {"do": "fine"}, {"do": "fine"}),
         between=kill_extension,
+        # What is told of the invocation that ran has no body.
+        also=frozenset({"payload_cut"}),
     ),
     "a fifo of its own": Case(
         receiving,
@@ -249,7 +259,7 @@ def log_of(folder: Path, case: Case) -> list[str]:
         with environment:
             case.before(environment)
             for number, event in enumerate(case.events):
-                if number == 1:
+                if number == 2:
                     case.between(environment)
                 began_s = time.monotonic()
                 result = environment.invoke(json.dumps(event).encode())
@@ -321,6 +331,46 @@ def test_a_layer_for_another_runtime(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert doctor(capsys, folder, "--runtime", "python3.14") == (0, {"layer_no_byte_code"})
 
 
+FULL = """\
+import os
+
+
+def handler(event, context):
+    with open(os.environ["SPANPIPE_DIR"] + "/filler", "wb", buffering=0) as filler:
+        try:
+            while filler.write(b"x" * 4096):
+                pass
+        except OSError:
+            return "full"
+"""
+
+
+def test_a_disk_that_is_full(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The function fills a `/tmp` of 1 MiB, and the spool finds no room; `run` tells the log."""
+    code, small = written(tmp_path / "code", {"app.py": FULL}), tmp_path / "tmp"
+    small.mkdir()
+    command = [sys.executable, "-m", "spanpipe", "run", "app.handler", "--endpoint"]
+    command += [f"http://127.0.0.1:{collectors.closed_port()}/v1/traces"]
+    mounted = 'mount -t tmpfs -o size=1m none "$TMPDIR" && exec "$@"'
+    unshared = ["unshare", *(["-r"] if os.geteuid() else []), "-m", "sh", "-c"]
+    environ = {**os.environ, "TMPDIR": str(small)}
+    if subprocess.run([*unshared, 'mount -t tmpfs none "$TMPDIR"'], env=environ).returncode:  # noqa: PLW1510
+        pytest.skip("mounts are not allowed here")
+    done = subprocess.run(
+        [*unshared, mounted, "sh", *command],
+        cwd=code,
+        env=environ,
+        capture_output=True,
+        check=False,
+    )
+    log = tmp_path / "log"
+    log.write_bytes(done.stderr)
+    assert doctor(capsys, str(log)) == (
+        1,
+        {"collector_unreachable", "disk_full", "spool_full", "details_dropped"},
+    ), log.read_text()
+
+
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An environment of its own, with a collector whose answers are an hour late."""
@@ -356,5 +406,5 @@ def test_every_symptom_of_the_page_is_produced_here() -> None:
     """None is described that nobody has seen."""
     described = {name for one in COMPLAINTS for name in one.findings}
     of_layers = {"layer_not_executable", "layer_runtime_unfit", "layer_no_byte_code"}
-    of_here = {"clock_wrong", "packages_unfit", "local_missing"}
+    of_here = {"clock_wrong", "packages_unfit", "local_missing", "disk_full", "spool_full"}
     assert described - PRODUCED - set(OF_FOLDERS) - of_layers - of_here == set()
