@@ -38,6 +38,8 @@ from tests.whole.scenario import FOLDER
 from tests.whole.test_environments import eventually
 
 IDLE_S = 10.0
+TIMEOUT_S = 20.0
+"""A tenth of it is for an export: enough for an answer on a busy machine."""
 QUICK = "exporter: {otlp_http: {timeout: 200}}\n"
 FATES = "fate_function.handler"
 OWN_FIFO = "from fifo import capture\n\n\n@capture\ndef handler(event, context):\n    return 1\n"
@@ -251,7 +253,7 @@ def log_of(folder: Path, case: Case) -> list[str]:
             file.write_text(case.config)
             environ["SPANPIPE_CONFIG"] = str(file)
         function = Function(
-            case.handler, str(code), environ=environ, **{"timeout_s": 5.0, **case.changes}
+            case.handler, str(code), environ=environ, **{"timeout_s": TIMEOUT_S, **case.changes}
         )
         environment = LambdaEnvironment(
             function, str(extensions), on_line=lambda name, line: lines.append(line)
