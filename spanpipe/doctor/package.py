@@ -84,7 +84,8 @@ def _handler(
         yield look.problem
         return
     for one in hidden:
-        if one in look.imported:
+        # What `spanpipe` hands on it imports from `fifo`.
+        if one in look.imported or (one == "fifo" and look.imported):
             yield found(SYMPTOMS[f"{one}_shadowed"], f"{folder / one} hides the layer's")
     wrapper = environ.get(WRAPPER_VARIABLE, "")
     if is_captured:

@@ -85,7 +85,11 @@ OF_PLATFORM = _signs(
         "extension_not_launched",
     ),
     (r"No module named '?(fifo|spanpipe)\b", "fifo_not_found"),
-    (r"cannot import name '\w+' from '?fifo\b|module 'fifo' has no attribute", "fifo_shadowed"),
+    (
+        r"cannot import name '\w+' from '?fifo\b|module 'fifo' has no attribute"
+        r"|cannot import name '\w+' from 'spanpipe' \(/opt/python/",
+        "fifo_shadowed",
+    ),
     (
         r"cannot import name '\w+' from '?spanpipe\b|module 'spanpipe' has no attribute",
         "spanpipe_shadowed",

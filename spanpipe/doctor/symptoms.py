@@ -301,8 +301,10 @@ _FUNCTION = (
         "fifo_shadowed",
         _PROBLEM,
         "Another module is named fifo",
-        "The function's package is searched first, so import fifo finds that one.",
-        "Import from spanpipe instead: from spanpipe import capture",
+        "The function's package is searched first, so import fifo finds that one, ours in "
+        "spanpipe too.",
+        "Rename that module, or capture without an import: "
+        "AWS_LAMBDA_EXEC_WRAPPER=/opt/spanpipe/wrap",
     ),
     (
         "spanpipe_shadowed",

@@ -262,6 +262,9 @@ PLATFORM = {
     "Unable to import module 'app': cannot import name 'capture' from 'fifo' (/var/task/fifo.py)": (
         "fifo_shadowed"
     ),
+    "cannot import name 'capture' from 'spanpipe' (/opt/python/spanpipe/__init__.py)": (
+        "fifo_shadowed"
+    ),
     "ImportError: cannot import name 'capture' from 'spanpipe' (/var/task/spanpipe.py)": (
         "spanpipe_shadowed"
     ),
