@@ -21,6 +21,8 @@ MAX_BILLED_ABOVE_MS = 200
 """More than `flush.hold_ms` allows, and than the platform's own share."""
 
 _MARK = re.compile(r"spanpipe: (?:(debug|info|warning|error): |(shutdown [\w-]+: accepted ))")
+_OF_LAMBDA = ("RequestId: ", "EXTENSION", "INIT_START", '"platform.')
+"""One of them is in each line that the patterns below look for; most lines have none."""
 _EXTENSION = re.compile(
     r'EXTENSION\s+Name: spanpipe\b|"type": ?"platform\.extension".{0,400}"name": ?"spanpipe"'
 )
@@ -104,11 +106,11 @@ class LogReading:
         self.line_count += 1
         # Levels of strings in strings: what matters here has no backslash of its own.
         plain = text.replace("\\t", "\t").replace("\\n", "\n").replace("\\", "")
-        if _PRINTED.search(plain):
+        if "resourceSpans" in plain and _PRINTED.search(plain):
             # Captured bodies are in it, which may say anything.
             self._note("spans_in_log", f"{len(text)} characters of OTLP JSON")
             return
-        ours = list(_MARK.finditer(plain))
+        ours = list(_MARK.finditer(plain)) if "spanpipe: " in plain else []
         for index, mark in enumerate(ours):
             end = ours[index + 1].start() if index + 1 < len(ours) else len(plain)
             rest = plain[mark.end() : end].partition("\n")[0]
@@ -168,12 +170,14 @@ class LogReading:
             self._seen[name] = _Seen(first, self.line_count)
 
     def _platform(self, text: str) -> None:
-        self._has_ours = self._has_ours or _EXTENSION.search(text) is not None
-        self._has_start = self._has_start or _START.search(text) is not None
-        self._has_invocation = self._has_invocation or _INVOCATION.search(text) is not None
         name = signs.of_platform(text)
         if name is not None:
             self._note(name, text)
+        if not any(word in text for word in _OF_LAMBDA):
+            return
+        self._has_ours = self._has_ours or _EXTENSION.search(text) is not None
+        self._has_start = self._has_start or _START.search(text) is not None
+        self._has_invocation = self._has_invocation or _INVOCATION.search(text) is not None
         report = _report(text)
         if report is None:
             return
