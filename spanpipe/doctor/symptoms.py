@@ -123,7 +123,7 @@ _EXTENSION = (
         "layer_absent",
         _PROBLEM,
         "The layer is not on",
-        "An environment started, and Lambda names no extension spanpipe.",
+        "Lambda names each extension that it starts, and spanpipe is not among them.",
         "Add the layer to the function, in the function's own region.",
     ),
     (
