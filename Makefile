@@ -62,7 +62,8 @@ diagram: $(VENV)/ready ## draw the lifecycle's table into ARCHITECTURE.md
 	$(BIN)/python -m docs.lifecycle_diagram
 
 pages: $(VENV)/ready ## write the reference pages in docs/ from the code
-	$(BIN)/python -m docs.configuration_page && $(BIN)/python -m docs.attributes_page
+	$(BIN)/python -m docs.configuration_page && $(BIN)/python -m docs.attributes_page && \
+		$(BIN)/python -m docs.troubleshooting_page
 
 coverage: $(VENV)/ready ## which lines nobody ran
 	$(BIN)/coverage erase && $(BIN)/coverage run -m pytest -m "not emulator and not receiver" \

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from spanpipe import check, json_schema, run, send
+from spanpipe.doctor import command as doctor
 from spanpipe.errors import CommandError
 from spanpipe.view import command as view
 
@@ -24,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check.add_parser(commands)
     send.add_parser(commands)
     view.add_parser(commands)
+    doctor.add_parser(commands)
     json_schema.add_parser(commands)
     options = parser.parse_args(arguments)
     try:

@@ -1,0 +1,1 @@
+"""``spanpipe doctor``: facts in, findings out; `symptoms` is the table, the rest gathers facts."""
