@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -73,11 +74,47 @@ def free_port() -> int:
         return port
 
 
+@dataclass(frozen=True, slots=True)
+class LayerOnPython:
+    """A built layer, and what stands for one of Lambda's Python runtimes.
+
+    `opt` is bound over `/opt` and `prefix`, which has ``bin/python3.x``, over `/var/lang`, both
+    read-only; `client` has the runtime's client, `awslambdaric`.
+    """
+
+    opt: Path
+    python: str
+    prefix: Path
+    client: Path
+
+    def script(self, code_directory: Path) -> str:
+        """Binds the folders, with what is to be run in ``$@``."""
+        script = "mount -t tmpfs -o mode=755 none /var\nmkdir /var/lang /var/task\n"
+        for folder, place in (
+            (self.opt, "/opt"),
+            (self.prefix, "/var/lang"),
+            (code_directory, "/var/task"),
+        ):
+            script += f"mount --bind {shlex.quote(str(folder))} {place}\n"
+            script += f"mount -o remount,bind,ro {place}\n"
+        return script
+
+    def runtime(self, handler: str) -> list[str]:
+        """The runtime's command."""
+        return [f"/var/lang/bin/python{self.python}", "-m", "awslambdaric", handler]
+
+    @property
+    def path(self) -> str:
+        """The function's ``PYTHONPATH``, in Lambda's order."""
+        return os.pathsep.join(("/var/task", "/opt/python", str(self.client)))
+
+
 class Emulator:
     """Runs `handler` from `code_directory`; `lines` has what all processes printed.
 
     `managed`: in its mode of Managed Instances, which has a Telemetry API. There it runs
     everything as a user of its own, so what is needed is bound where that user may go.
+    `layer`: with a built layer in place of this checkout.
     `more_extensions` has scripts by name, beside our own. `wrapper` goes before the runtime's
     command, as Lambda's bootstrap puts it.
     """
@@ -93,17 +130,23 @@ class Emulator:
         managed: bool = False,
         more_extensions: Mapping[str, str] | None = None,
         wrapper: Sequence[str] = (),
+        layer: LayerOnPython | None = None,
     ) -> None:
         emulator = program("emulator")
         enter = namespace_command()
-        opt = folder / "opt"
-        opt.mkdir()
-        extensions = write_extensions(opt, "/opt")
-        for name, script in (more_extensions or {}).items():
-            (extensions / name).write_text(script)
-            (extensions / name).chmod(0o755)
-        runtime = [*wrapper, sys.executable, "-m", "awslambdaric", handler]
-        script = 'mount --bind "$1" /opt && shift\n'
+        if layer is None:
+            opt = folder / "opt"
+            opt.mkdir()
+            extensions = write_extensions(opt, "/opt")
+            for name, script in (more_extensions or {}).items():
+                (extensions / name).write_text(script)
+                (extensions / name).chmod(0o755)
+            runtime = [*wrapper, sys.executable, "-m", "awslambdaric", handler]
+            script = f"mount --bind {shlex.quote(str(opt))} /opt\n"
+            path = os.pathsep.join((str(code_directory), str(ROOT)))
+        else:
+            runtime = [*wrapper, *layer.runtime(handler)]
+            script, path = layer.script(code_directory), layer.path
         if managed:
             if os.geteuid() != 0:
                 cannot("the emulator's Managed Instances need root")
@@ -115,12 +158,12 @@ class Emulator:
             script += f"mkdir -m 1777 {directory}\n"
             script += "mount -t tmpfs -o mode=755 none /var\nmkdir /var/task\n"
             script += f"mount --bind {shlex.quote(str(code_directory))} /var/task\n"
-            code = "/var/task"
+            path = os.pathsep.join(("/var/task", str(ROOT)))
             environ = {**environ, "AWS_LAMBDA_MAX_CONCURRENCY": str(MAX_CONCURRENCY)}
         else:
             made = folder / "tmp"
             made.mkdir()
-            directory, code = str(made), str(code_directory)
+            directory = str(made)
         self._port = free_port()
         self.lines: list[str] = []
         command = [
@@ -129,7 +172,6 @@ class Emulator:
             "-ec",
             script + 'exec "$@"',
             "sh",
-            str(opt),
             str(emulator),
             "--runtime-interface-emulator-address",
             f"127.0.0.1:{self._port}",
@@ -139,7 +181,7 @@ class Emulator:
         ]
         full = {
             "PATH": os.environ["PATH"],
-            "PYTHONPATH": os.pathsep.join((code, str(ROOT))),
+            "PYTHONPATH": path,
             "AWS_LAMBDA_FUNCTION_NAME": "function",
             "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",
