@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from deploy.layer.archive import to_folder, to_zip
-from deploy.layer.build import ROOT, Layer, python_layer
+from deploy.layer.build import ROOT, Layer, any_layer, python_layer
 from deploy.layer.bytecode import Compiler, interpreters
 from deploy.layer.errors import LayerError
 from deploy.layer.platforms import ARCHITECTURES, PYTHONS
@@ -30,7 +30,8 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=ROOT / "dist", metavar="FOLDER")
     options = parser.parse_args()
     compiler = Compiler(interpreters(PYTHONS, os.environ))
-    index = Index(ROOT / ".cache" / "layer" / "wheels")
+    cache = ROOT / ".cache" / "layer"
+    index = Index(cache / "wheels")
     options.out.mkdir(parents=True, exist_ok=True)
     for python in PYTHONS:
         found = compiler.versions.get(python)
@@ -42,8 +43,15 @@ def main() -> int:
         )
     try:
         for architecture in ARCHITECTURES:
-            if architecture.name in (options.architecture or names):
-                _write(python_layer(architecture, index, compiler, grpc=options.grpc), options.out)
+            if architecture.name not in (options.architecture or names):
+                continue
+            _write(python_layer(architecture, index, compiler, grpc=options.grpc), options.out)
+            try:
+                own = any_layer(architecture, index, compiler, cache / "debian", grpc=options.grpc)
+            except LayerError as error:
+                _say(f"spanpipe-any-{architecture.name}: NOT built: {error}")
+            else:
+                _write(own, options.out)
     except LayerError as error:
         sys.stderr.write(f"deploy.layer: {error}\n")
         return 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from deploy.layer.bill import bill
 from deploy.layer.bytecode import Compiler
 from deploy.layer.closure import GRPC_ROOTS, ROOTS, Component, components
 from deploy.layer.errors import LayerError
+from deploy.layer.interpreter import RUNTIME, interpreter
 from deploy.layer.pins import read_pins
 from deploy.layer.platforms import PYTHONS, Architecture
 from deploy.layer.tree import (
@@ -29,6 +30,9 @@ from deploy.layer.wheels import Index
 
 ROOT = Path(__file__).resolve().parents[2]
 _LAUNCH = Path(__file__).with_name("launch")
+EXTENSION = "extensions/spanpipe"
+_OWN_PYTHON = (f"{PACKAGES}/", f"{RUNTIME}/")
+"""What one interpreter alone reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,6 @@ class Layer:
 
     name: str
     tree: Tree
-    components: tuple[Component, ...]
 
 
 def version() -> str:
@@ -49,23 +52,48 @@ def version() -> str:
 
 
 def python_layer(
+    architecture: Architecture, index: Index, compiler: Compiler, *, grpc: bool = False
+) -> Layer:
+    """For Lambda's Python runtimes: one layer for all of them. Raises LayerError."""
+    name = _name("python", architecture, grpc=grpc)
+    tree: Tree = {}
+    put(tree, EXTENSION, File((_LAUNCH / "python").read_bytes(), EXECUTABLE))
+    put(tree, "spanpipe/main.py", File((_LAUNCH / "main.py").read_bytes()))
+    _put_ours(tree)
+    packages = _put_packages(tree, architecture, index, PYTHONS, grpc=grpc)
+    compiler.add_byte_code(tree, PYTHONS)
+    _put_bill(tree, name, packages, [], compiler, PYTHONS)
+    return Layer(name, tree)
+
+
+def any_layer(
     architecture: Architecture,
     index: Index,
     compiler: Compiler,
+    debian_cache: Path,
     *,
     grpc: bool = False,
-    pythons: Sequence[str] = PYTHONS,
 ) -> Layer:
-    """For Lambda's Python runtimes: one layer for all of `pythons`. Raises LayerError."""
-    name = f"spanpipe-python-{architecture.name}{'-grpc' if grpc else ''}"
+    """For every runtime: with an interpreter of its own. Raises LayerError."""
+    name = _name("any", architecture, grpc=grpc)
+    own = interpreter(architecture, index, debian_cache)
+    if own.python not in compiler.versions:
+        raise LayerError(f"no Python {own.python} here, which makes the interpreter's byte code")
     tree: Tree = {}
-    put(tree, "extensions/spanpipe", File((_LAUNCH / "python").read_bytes(), EXECUTABLE))
+    put(tree, EXTENSION, File((_LAUNCH / "any").read_bytes(), EXECUTABLE))
     _put_ours(tree)
-    packages = _put_packages(tree, architecture, index, pythons, grpc=grpc)
-    compiler.add_byte_code(tree, pythons)
-    told = {f"byte-code:{python}": compiler.versions.get(python, "none") for python in pythons}
-    _put_bill(tree, name, packages, [], told)
-    return Layer(name, tree, tuple(packages))
+    tree.update(own.tree)
+    packages = _put_packages(tree, architecture, index, (own.python,), grpc=grpc)
+    functions = {path: file for path, file in tree.items() if not path.startswith(_OWN_PYTHON)}
+    compiler.add_byte_code(functions, PYTHONS)
+    compiler.add_byte_code(tree, (own.python,))
+    tree.update(functions)
+    _put_bill(tree, name, packages, own.parts, compiler, PYTHONS)
+    return Layer(name, tree)
+
+
+def _name(runtimes: str, architecture: Architecture, *, grpc: bool) -> str:
+    return f"spanpipe-{runtimes}-{architecture.name}{'-grpc' if grpc else ''}"
 
 
 def _put_ours(tree: Tree) -> None:
@@ -89,7 +117,6 @@ def _put_ours(tree: Tree) -> None:
         ("start/sitecustomize.py", 0o644),
     ):
         put(tree, f"spanpipe/{name}", File((ROOT / "deploy" / name).read_bytes(), mode))
-    put(tree, "spanpipe/main.py", File((_LAUNCH / "main.py").read_bytes()))
     put(tree, f"{LICENSES}/spanpipe/LICENSE", File((ROOT / "LICENSE").read_bytes()))
     told = f"Metadata-Version: 2.1\nName: spanpipe\nVersion: {version()}\n"
     # The extension's spans name the version; in the function the entry point is what
@@ -135,7 +162,9 @@ def _put_bill(
     tree: Tree,
     name: str,
     packages: Sequence[Component],
-    others: Sequence[dict[str, Any]],
-    properties: dict[str, str],
+    parts: Sequence[Mapping[str, Any]],
+    compiler: Compiler,
+    pythons: Sequence[str],
 ) -> None:
-    put(tree, BILL, File(bill(name, version(), packages, others, properties)))
+    told = {f"byte-code:{python}": compiler.versions.get(python, "none") for python in pythons}
+    put(tree, BILL, File(bill(name, version(), packages, parts, told)))

@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 from sandbox.launcher import write_extensions
 from tests.whole.fetch import cannot, program
@@ -74,6 +75,20 @@ def free_port() -> int:
         return port
 
 
+class Place(Protocol):
+    """Where a function meets a built layer."""
+
+    def script(self, code_directory: Path) -> str:
+        """Makes it, with what is to be run in ``$@``, the emulator first."""
+
+    def runtime(self, handler: str) -> list[str]:
+        """The runtime's command."""
+
+    @property
+    def path(self) -> str:
+        """The function's ``PYTHONPATH``."""
+
+
 @dataclass(frozen=True, slots=True)
 class LayerOnPython:
     """A built layer, and what stands for one of Lambda's Python runtimes.
@@ -88,7 +103,6 @@ class LayerOnPython:
     client: Path
 
     def script(self, code_directory: Path) -> str:
-        """Binds the folders, with what is to be run in ``$@``."""
         script = "mount -t tmpfs -o mode=755 none /var\nmkdir /var/lang /var/task\n"
         for folder, place in (
             (self.opt, "/opt"),
@@ -100,13 +114,39 @@ class LayerOnPython:
         return script
 
     def runtime(self, handler: str) -> list[str]:
-        """The runtime's command."""
         return [f"/var/lang/bin/python{self.python}", "-m", "awslambdaric", handler]
 
     @property
     def path(self) -> str:
-        """The function's ``PYTHONPATH``, in Lambda's order."""
+        # In Lambda's order.
         return os.pathsep.join(("/var/task", "/opt/python", str(self.client)))
+
+
+@dataclass(frozen=True, slots=True)
+class LayerAlone:
+    """A built layer in an empty root: no shell, no libc, no Python. `program`, which is static,
+    is the runtime and the function."""
+
+    opt: Path
+    root: Path
+    program: Path
+
+    def script(self, code_directory: Path) -> str:
+        root, opt = shlex.quote(str(self.root)), shlex.quote(str(self.opt))
+        return (
+            f"cd {root}\nmkdir -p opt proc tmp dev\ntouch emulator function dev/null\n"
+            f"mount --bind {opt} opt\nmount -o remount,bind,ro opt\n"
+            f'mount --bind "$1" emulator\nmount --bind {shlex.quote(str(self.program))} function\n'
+            "mount --bind /dev/null dev/null\nmount -t proc none proc\nshift\n"
+            f'set -- chroot {root} /emulator "$@"\n'
+        )
+
+    def runtime(self, handler: str) -> list[str]:
+        return ["/function"]
+
+    @property
+    def path(self) -> str:
+        return ""
 
 
 class Emulator:
@@ -130,7 +170,7 @@ class Emulator:
         managed: bool = False,
         more_extensions: Mapping[str, str] | None = None,
         wrapper: Sequence[str] = (),
-        layer: LayerOnPython | None = None,
+        layer: Place | None = None,
     ) -> None:
         emulator = program("emulator")
         enter = namespace_command()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -19,7 +21,7 @@ from deploy.layer.pins import read_pins
 from deploy.layer.platforms import ARCHITECTURES, PYTHONS
 from deploy.layer.wheels import Index
 from tests.whole.emulator import LayerOnPython
-from tests.whole.fetch import cannot, making
+from tests.whole.fetch import CACHE, cannot, making
 
 FOUND = interpreters(PYTHONS, os.environ)
 HERE = next((one for one in ARCHITECTURES if one.machine == platform.machine()), None)
@@ -42,6 +44,26 @@ def unpack(archive: Path, folder: Path) -> Path:
         for member in opened.infolist():
             Path(opened.extract(member, folder)).chmod(member.external_attr >> _SHIFT)
     return folder
+
+
+def static_function() -> Path:
+    """The program of `static_function/main.go`; skips where there is no Go."""
+    source = Path(__file__).with_name("static_function") / "main.go"
+    kept = CACHE / f"static-function-{hashlib.sha256(source.read_bytes()).hexdigest()[:12]}"
+    with making(kept) as wanting:
+        if wanting:
+            go = shutil.which("go")
+            if go is None:
+                cannot("go is not installed, which builds a static function")
+                raise AssertionError
+            made = kept.with_name(f"{kept.name}.making")
+            subprocess.run(
+                [go, "build", "-o", str(made), str(source)],
+                env={**os.environ, "CGO_ENABLED": "0"},
+                check=True,
+            )
+            made.rename(kept)
+    return kept
 
 
 def shared_folder(factory: pytest.TempPathFactory) -> Path:

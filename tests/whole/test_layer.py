@@ -15,9 +15,17 @@ import pytest
 
 from deploy.layer.platforms import ARCHITECTURES, PYTHONS
 from sandbox.receiver import Receiver
-from tests.whole.emulator import Emulator
-from tests.whole.fetch import making
-from tests.whole.layers import FOUND, build, on_python, shared_folder, unpack
+from tests.whole.emulator import Emulator, LayerAlone
+from tests.whole.fetch import cannot, making
+from tests.whole.layers import (
+    FOUND,
+    HERE,
+    build,
+    on_python,
+    shared_folder,
+    static_function,
+    unpack,
+)
 from tests.whole.scenario import FOLDER, HANDLER, SCENARIO, STEPS, invocation_spans
 
 pytestmark = pytest.mark.emulator
@@ -56,6 +64,15 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     return Built(kept / "dist", (kept / "printed").read_text())
 
 
+def built_name(built: Built, runtimes: str, architecture: str) -> str:
+    """Skips where the build says that this layer cannot be had here."""
+    name = f"spanpipe-{runtimes}-{architecture}"
+    for line in built.printed.splitlines():
+        if line.startswith(f"{name}: NOT built"):
+            cannot(line)
+    return name
+
+
 def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
     return {
         str(path.relative_to(folder)): (stat.S_IMODE(path.stat().st_mode), path.read_bytes())
@@ -64,20 +81,21 @@ def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
     }
 
 
+@pytest.mark.parametrize("runtimes", ["python", "any"])
 @pytest.mark.parametrize("architecture", [one.name for one in ARCHITECTURES])
-def test_the_folder_is_the_zip_unpacked(built: Built, architecture: str) -> None:
+def test_the_folder_is_the_zip_unpacked(built: Built, architecture: str, runtimes: str) -> None:
     """What an image copies into `/opt` is what Lambda unpacks there, permissions included."""
-    name = f"spanpipe-python-{architecture}"
+    name = built_name(built, runtimes, architecture)
     assert contents(built.opt(name)) == contents(built.dist / name)
 
 
 def test_the_same_input_gives_the_same_bytes(built: Built, tmp_path: Path) -> None:
-    """Another build in another place: no time, no path, no order of a hash is in it."""
-    build(tmp_path / "again")
-    names = sorted(path.name for path in built.dist.glob("*.zip"))
-    assert names == sorted(path.name for path in (tmp_path / "again").glob("*.zip"))
+    """One architecture built anew, alone, elsewhere: no time, no path and no order is in it."""
+    build(tmp_path, "--architecture", "arm64")
+    names = sorted(path.name for path in built.dist.glob("*-arm64.zip"))
+    assert names == sorted(path.name for path in tmp_path.glob("*.zip"))
     for name in names:
-        assert (built.dist / name).read_bytes() == (tmp_path / "again" / name).read_bytes(), name
+        assert (built.dist / name).read_bytes() == (tmp_path / name).read_bytes(), name
 
 
 def test_sizes(built: Built, tmp_path: Path) -> None:
@@ -97,21 +115,29 @@ def test_sizes(built: Built, tmp_path: Path) -> None:
     assert size <= ONE_PYTHON
 
 
+@pytest.mark.parametrize("runtimes", ["python", "any"])
 @pytest.mark.parametrize("architecture", [one.name for one in ARCHITECTURES])
-def test_what_is_in_it(built: Built, architecture: str) -> None:
+def test_what_is_in_it(built: Built, architecture: str, runtimes: str) -> None:
     """On the function's path `fifo` and `spanpipe` alone; no AWS SDK, no gRPC, no path of here."""
-    opt = built.dist / f"spanpipe-python-{architecture}"
+    opt = built.dist / built_name(built, runtimes, architecture)
     assert {path.name for path in opt.iterdir()} == {"extensions", "python", "spanpipe"}
     assert {path.name for path in (opt / "extensions").iterdir()} == {"spanpipe"}
     importable = {path.name for path in (opt / "python").iterdir() if path.suffix != ".dist-info"}
     assert importable == {"fifo", "spanpipe"}
     executable = {name for name, (mode, _) in contents(opt).items() if mode & stat.S_IXUSR}
-    assert executable == {"extensions/spanpipe", "spanpipe/wrap"}
+    own = {name for name in executable if name.startswith("spanpipe/runtime/")}
+    assert {name.rpartition("/")[2].partition("-")[0] for name in own} == {
+        "python": set(),
+        "any": {"ld", "python3"},
+    }[runtimes]
+    assert executable - own == {"extensions/spanpipe", "spanpipe/wrap"}
     packages = {path.name for path in (opt / "spanpipe" / "packages").iterdir()}
     assert packages & {"boto3", "botocore", "awslambdaric", "grpc", "sandbox", "tests"} == set()
-    here = str(Path.cwd()).encode()
+    machine = [str(path).encode() for path in (Path.cwd(), *FOUND.values())]
     told = [
-        name for name, (_, data) in contents(opt).items() if here in data or b"/tmp/tmp" in data
+        name
+        for name, (_, data) in contents(opt).items()
+        if any(path in data for path in machine) or (name.endswith(".pyc") and b"/tmp/tmp" in data)
     ]
     assert told == []
 
@@ -134,21 +160,26 @@ def test_every_module_has_byte_code_for_every_python_found(built: Built) -> None
             assert f"Python {python}: NO byte code" in built.printed
 
 
-def test_the_bill_of_materials_names_all_that_is_inside(built: Built) -> None:
+@pytest.mark.parametrize("runtimes", ["python", "any"])
+def test_the_bill_of_materials_names_all_that_is_inside(built: Built, runtimes: str) -> None:
     """Every package with its version, its hash and its licence, and the licence's text."""
-    opt = built.dist / "spanpipe-python-x86_64"
+    opt = built.dist / built_name(built, runtimes, "x86_64")
     bill = json.loads((opt / "spanpipe" / "bom.cdx.json").read_text())
     assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
-    listed = {(one["name"].replace("-", "_"), one["version"]) for one in bill["components"]}
+    packages = [one for one in bill["components"] if one["purl"].startswith("pkg:pypi/")]
     installed = {
         tuple(path.name.removesuffix(".dist-info").rsplit("-", 1))
         for path in (opt / "spanpipe" / "packages").glob("*.dist-info")
+        if not path.name.startswith("spanpipe-")
     }
-    assert listed == {one for one in installed if one[0] != "spanpipe"}
+    assert {(one["name"].replace("-", "_"), one["version"]) for one in packages} == installed
     pinned = (Path(__file__).resolve().parents[2] / "constraints.txt").read_text()
+    assert all(f"sha256:{one['hashes'][0]['content']}" in pinned for one in packages)
+    parts = {one["name"] for one in bill["components"] if one not in packages}
+    assert ("libc6" in parts, "libssl3" in parts) == (runtimes == "any",) * 2
     for one in bill["components"]:
         (digest,) = one["hashes"]
-        assert (digest["alg"], f"sha256:{digest['content']}" in pinned) == ("SHA-256", True)
+        assert (digest["alg"], len(digest["content"])) == ("SHA-256", 64)
         assert one["licenses"]
         assert any((opt / "spanpipe" / "licenses" / one["name"]).iterdir())
 
@@ -277,3 +308,28 @@ def test_without_a_python_it_says_which_layer_to_take(built: Built) -> None:
         "spanpipe: error: there is no Python 3.10 to 3.14 in /var/lang/bin; "
         "take the layer spanpipe-any\n",
     )
+
+
+def test_a_root_without_python_and_libc(built: Built, tmp_path: Path) -> None:
+    """An image that holds a static program and nothing else: the extension starts with the layer's
+    own interpreter, reaches `/next`, and sends the function's span."""
+    assert HERE is not None
+    name = built_name(built, "any", HERE.name)
+    (tmp_path / "root").mkdir()
+    place = LayerAlone(built.opt(name), tmp_path / "root", static_function())
+    with Receiver() as receiver:
+        environ = {
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": receiver.http_endpoint,
+            "SPANPIPE_DIR": "/tmp",
+            "LD_LIBRARY_PATH": "/lib64:/var/task:/opt/lib",
+        }
+        with Emulator(tmp_path, "main", tmp_path, 3, environ, layer=place) as emulator:
+            answer = emulator.invoke(b'{"n":1}')
+            emulator.shutdown()
+        receiver.wait_for_spans(1, SPANS_S)
+        spans = invocation_spans(receiver.requests)
+    assert answer == (200, b'{"n":1}'), emulator.lines
+    assert [
+        (one["attributes"]["spanpipe.fate"], one["attributes"]["spanpipe.result.body"])
+        for one in spans
+    ] == [("returned", '{"n":1}')], emulator.lines
