@@ -13,7 +13,12 @@ from typing import Any
 
 import pytest
 
+from deploy.layer.archive import to_folder
+from deploy.layer.build import ROOT, python_layer
+from deploy.layer.bytecode import Compiler
+from deploy.layer.errors import LayerError
 from deploy.layer.platforms import ARCHITECTURES, PYTHONS
+from deploy.layer.wheels import Index
 from sandbox.receiver import Receiver
 from tests.whole.emulator import Emulator, LayerAlone
 from tests.whole.fetch import cannot, making
@@ -333,3 +338,86 @@ def test_a_root_without_python_and_libc(built: Built, tmp_path: Path) -> None:
         (one["attributes"]["spanpipe.fate"], one["attributes"]["spanpipe.result.body"])
         for one in spans
     ] == [("returned", '{"n":1}')], emulator.lines
+
+
+_PROBE = """
+import importlib, os, sys
+packages = sys.argv[1]
+sys.path.insert(0, packages)
+for package in ("extension", "exporter"):
+    for name in sorted(os.listdir(os.path.join(packages, package))):
+        module = name.removesuffix(".py")
+        if name.endswith(".py") and name not in ("__main__.py", "otlp_grpc.py"):
+            importlib.import_module(f"{package}.{module}")
+from exporter.signals import http_signal
+from exporter.settings import ExporterSettings
+from exporter.delivery import open_sender
+http_signal("traces"), http_signal("metrics")
+open_sender(ExporterSettings(protocol="otlp_http", endpoint="http://127.0.0.1:1/v1/traces"))
+for name, module in sorted(sys.modules.items()):
+    file = getattr(module, "__file__", None)
+    if file and file.startswith(packages) and file.endswith(".py"):
+        if not os.path.isfile(getattr(module, "__cached__", None) or ""):
+            print(name)
+"""
+
+
+@pytest.mark.parametrize("python", FOUND)
+def test_all_that_the_extension_may_import_is_inside(built: Built, python: str) -> None:
+    """Every module of ours, and what exporting either signal imports, with byte code."""
+    packages = built.dist / "spanpipe-python-x86_64" / "spanpipe" / "packages"
+    before = contents(packages)
+    done = subprocess.run(
+        [str(FOUND[python]), "-I", "-S", "-c", _PROBE, str(packages)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert contents(packages) == before
+
+
+def test_grpc_is_inside_on_request_alone(built: Built, tmp_path: Path) -> None:
+    """Without it the log says what to do, and the function goes on; with it the span arrives."""
+    assert HERE is not None
+    python = next(iter(FOUND))
+    index = Index(ROOT / ".cache" / "layer" / "wheels")
+    try:
+        layer = python_layer(HERE, index, Compiler({python: FOUND[python]}), grpc=True)
+    except LayerError as error:
+        cannot(str(error))
+        raise AssertionError from error
+    assert layer.name == f"spanpipe-python-{HERE.name}-grpc"
+    to_folder(layer.tree, tmp_path / "with")
+    without = built.opt(f"spanpipe-python-{HERE.name}")
+    told = {}
+    for name, opt in (("with", tmp_path / "with"), ("without", without)):
+        folder = tmp_path / f"{name}-run"
+        folder.mkdir()
+        with Receiver(grpc=True) as receiver:
+            environ = {
+                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": receiver.grpc_endpoint,
+                "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "grpc",
+            }
+            place = on_python(opt, python)
+            with Emulator(folder, HANDLER, FOLDER, 5, environ, layer=place) as emulator:
+                status, payload = emulator.invoke(b'{"id": 1}')
+                if name == "with":
+                    receiver.wait_for_spans(2, SPANS_S)
+                emulator.shutdown()
+            assert (status, json.loads(payload)) == (200, {"id": 1, "text": ""}), emulator.lines
+            fates = [
+                one["attributes"]["spanpipe.fate"] for one in invocation_spans(receiver.requests)
+            ]
+        told[name] = (fates, [line for line in emulator.lines if "built without gRPC" in line])
+    assert told == {
+        "with": (["returned"], []),
+        "without": (
+            [],
+            [
+                "spanpipe: error: internal: GrpcMissingError: nothing can be exported: this layer "
+                "is built without gRPC; take otlp_http, or a layer built with it "
+                "(make layer GRPC=1)"
+            ],
+        ),
+    }
