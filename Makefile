@@ -8,7 +8,8 @@ BIN := $(VENV)/bin
 RUN_TESTS = t=$$(mktemp -d) && trap 'rm -rf "$$t"' EXIT && \
 	TMPDIR="$$t" $(BIN)/python -m pytest -n 2 --basetemp="$$t/pytest"
 
-.PHONY: help demo test soak chaos fuzz test-all test-rings check lint bench diagram pages coverage clean
+.PHONY: help demo test soak chaos fuzz test-all test-rings check lint bench layer diagram pages \
+	coverage clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -57,6 +58,9 @@ bench: $(VENV)/ready ## start-up, hand-over, telemetry, redaction, OpenTelemetry
 	$(BIN)/python -m bench.startup && $(BIN)/python -m bench.handover && \
 		$(BIN)/python -m bench.telemetry && $(BIN)/python -m bench.redaction && \
 		$(BIN)/python -m bench.otel && $(BIN)/python -m bench.held
+
+layer: $(VENV)/ready ## the layer as zips and folders in dist/, for Python and for other runtimes; GRPC=1: with gRPC
+	$(BIN)/python -m deploy.layer $(if $(GRPC),--grpc)
 
 diagram: $(VENV)/ready ## draw the lifecycle's table into ARCHITECTURE.md
 	$(BIN)/python -m docs.lifecycle_diagram

@@ -79,7 +79,7 @@ class Api:
             self._listener.settimeout(30)
 
 
-def _whole(command: list[str], environ: dict[str, str]) -> float:
+def whole(command: list[str], environ: dict[str, str]) -> float:
     began = time.perf_counter()
     subprocess.run(command, env=environ, check=True)
     return time.perf_counter() - began
@@ -110,11 +110,11 @@ def main() -> None:
             "SPANPIPE_DIR": folder,
         }
         contestants = {
-            BARE: lambda: _whole([sys.executable, "-I", "-S", "-c", "pass"], environ),
-            BARE_SITE: lambda: _whole([sys.executable, "-c", "pass"], environ),
+            BARE: lambda: whole([sys.executable, "-I", "-S", "-c", "pass"], environ),
+            BARE_SITE: lambda: whole([sys.executable, "-c", "pass"], environ),
             OURS: lambda: api.time_to_next(programs[OURS], environ),
             EAGER: lambda: api.time_to_next(programs[EAGER], environ),
-            REQUESTS: lambda: _whole([sys.executable, "-c", "import requests"], environ),
+            REQUESTS: lambda: whole([sys.executable, "-c", "import requests"], environ),
         }
         seconds = interleaved(contestants, options.runs)
     print(f"process start to the first /next; {options.runs} interleaved runs; {machine()}")

@@ -7,11 +7,25 @@ from exporter.settings import OTLP_GRPC, ExporterSettings
 from exporter.signals import TRACES
 
 
-def open_sender(settings: ExporterSettings, signal: str = TRACES) -> Sender:
-    """The sender of `signal` for `settings`; imports what it needs, connects to nothing yet."""
-    if settings.protocol == OTLP_GRPC:
-        from exporter.otlp_grpc import GrpcSender
+class GrpcMissingError(Exception):
+    """The configuration asks for gRPC, and it is not installed: a layer has it on request."""
 
+
+def open_sender(settings: ExporterSettings, signal: str = TRACES) -> Sender:
+    """The sender of `signal` for `settings`; imports what it needs, connects to nothing yet.
+
+    Raises GrpcMissingError.
+    """
+    if settings.protocol == OTLP_GRPC:
+        try:
+            from exporter.otlp_grpc import GrpcSender
+        except ModuleNotFoundError as error:
+            if error.name != "grpc":
+                raise
+            raise GrpcMissingError(
+                "nothing can be exported: this layer is built without gRPC; "
+                "take otlp_http, or a layer built with it (make layer GRPC=1)"
+            ) from error
         return GrpcSender(settings, signal)
     from exporter.otlp_http import HttpSender
 

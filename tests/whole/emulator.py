@@ -18,8 +18,10 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 from sandbox.launcher import write_extensions
 from tests.whole.fetch import cannot, program
@@ -73,11 +75,86 @@ def free_port() -> int:
         return port
 
 
+class Place(Protocol):
+    """Where a function meets a built layer."""
+
+    def script(self, code_directory: Path) -> str:
+        """Makes it, with what is to be run in ``$@``, the emulator first."""
+
+    def runtime(self, handler: str) -> list[str]:
+        """The runtime's command."""
+
+    @property
+    def path(self) -> str:
+        """The function's ``PYTHONPATH``."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerOnPython:
+    """A built layer, and what stands for one of Lambda's Python runtimes.
+
+    `opt` is bound over `/opt` and `prefix`, which has ``bin/python3.x``, over `/var/lang`, both
+    read-only; `client` has the runtime's client, `awslambdaric`.
+    """
+
+    opt: Path
+    python: str
+    prefix: Path
+    client: Path
+
+    def script(self, code_directory: Path) -> str:
+        script = "mount -t tmpfs -o mode=755 none /var\nmkdir /var/lang /var/task\n"
+        for folder, place in (
+            (self.opt, "/opt"),
+            (self.prefix, "/var/lang"),
+            (code_directory, "/var/task"),
+        ):
+            script += f"mount --bind {shlex.quote(str(folder))} {place}\n"
+            script += f"mount -o remount,bind,ro {place}\n"
+        return script
+
+    def runtime(self, handler: str) -> list[str]:
+        return [f"/var/lang/bin/python{self.python}", "-m", "awslambdaric", handler]
+
+    @property
+    def path(self) -> str:
+        # In Lambda's order.
+        return os.pathsep.join(("/var/task", "/opt/python", str(self.client)))
+
+
+@dataclass(frozen=True, slots=True)
+class LayerAlone:
+    """A built layer in an empty root: no shell, no libc, no Python. `program`, which is static,
+    is the runtime and the function."""
+
+    opt: Path
+    root: Path
+    program: Path
+
+    def script(self, code_directory: Path) -> str:
+        root, opt = shlex.quote(str(self.root)), shlex.quote(str(self.opt))
+        return (
+            f"cd {root}\nmkdir -p opt proc tmp dev\ntouch emulator function dev/null\n"
+            f"mount --bind {opt} opt\nmount -o remount,bind,ro opt\n"
+            f'mount --bind "$1" emulator\nmount --bind {shlex.quote(str(self.program))} function\n'
+            "mount --bind /dev/null dev/null\nmount -t proc none proc\nshift\n"
+            f'set -- chroot {root} /emulator "$@"\n'
+        )
+
+    def runtime(self, handler: str) -> list[str]:
+        return ["/function"]
+
+    @property
+    def path(self) -> str:
+        return ""
+
+
 class Emulator:
     """Runs `handler` from `code_directory`; `lines` has what all processes printed.
 
     `managed`: in its mode of Managed Instances, which has a Telemetry API. There it runs
     everything as a user of its own, so what is needed is bound where that user may go.
+    `layer`: with a built layer in place of this checkout.
     `more_extensions` has scripts by name, beside our own. `wrapper` goes before the runtime's
     command, as Lambda's bootstrap puts it.
     """
@@ -93,17 +170,23 @@ class Emulator:
         managed: bool = False,
         more_extensions: Mapping[str, str] | None = None,
         wrapper: Sequence[str] = (),
+        layer: Place | None = None,
     ) -> None:
         emulator = program("emulator")
         enter = namespace_command()
-        opt = folder / "opt"
-        opt.mkdir()
-        extensions = write_extensions(opt, "/opt")
-        for name, script in (more_extensions or {}).items():
-            (extensions / name).write_text(script)
-            (extensions / name).chmod(0o755)
-        runtime = [*wrapper, sys.executable, "-m", "awslambdaric", handler]
-        script = 'mount --bind "$1" /opt && shift\n'
+        if layer is None:
+            opt = folder / "opt"
+            opt.mkdir()
+            extensions = write_extensions(opt, "/opt")
+            for name, script in (more_extensions or {}).items():
+                (extensions / name).write_text(script)
+                (extensions / name).chmod(0o755)
+            runtime = [*wrapper, sys.executable, "-m", "awslambdaric", handler]
+            script = f"mount --bind {shlex.quote(str(opt))} /opt\n"
+            path = os.pathsep.join((str(code_directory), str(ROOT)))
+        else:
+            runtime = [*wrapper, *layer.runtime(handler)]
+            script, path = layer.script(code_directory), layer.path
         if managed:
             if os.geteuid() != 0:
                 cannot("the emulator's Managed Instances need root")
@@ -115,12 +198,12 @@ class Emulator:
             script += f"mkdir -m 1777 {directory}\n"
             script += "mount -t tmpfs -o mode=755 none /var\nmkdir /var/task\n"
             script += f"mount --bind {shlex.quote(str(code_directory))} /var/task\n"
-            code = "/var/task"
+            path = os.pathsep.join(("/var/task", str(ROOT)))
             environ = {**environ, "AWS_LAMBDA_MAX_CONCURRENCY": str(MAX_CONCURRENCY)}
         else:
             made = folder / "tmp"
             made.mkdir()
-            directory, code = str(made), str(code_directory)
+            directory = str(made)
         self._port = free_port()
         self.lines: list[str] = []
         command = [
@@ -129,7 +212,6 @@ class Emulator:
             "-ec",
             script + 'exec "$@"',
             "sh",
-            str(opt),
             str(emulator),
             "--runtime-interface-emulator-address",
             f"127.0.0.1:{self._port}",
@@ -139,7 +221,7 @@ class Emulator:
         ]
         full = {
             "PATH": os.environ["PATH"],
-            "PYTHONPATH": os.pathsep.join((code, str(ROOT))),
+            "PYTHONPATH": path,
             "AWS_LAMBDA_FUNCTION_NAME": "function",
             "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",

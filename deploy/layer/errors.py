@@ -1,0 +1,7 @@
+"""What stops a build."""
+
+from __future__ import annotations
+
+
+class LayerError(Exception):
+    """A layer cannot be built; the text says what to do."""

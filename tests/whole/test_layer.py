@@ -1,0 +1,423 @@
+"""The layers that `make layer` builds: what is in them, and that they do what the checkout does."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import stat
+import subprocess
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.layer.archive import to_folder
+from deploy.layer.build import ROOT, python_layer
+from deploy.layer.bytecode import Compiler
+from deploy.layer.errors import LayerError
+from deploy.layer.platforms import ARCHITECTURES, PYTHONS
+from deploy.layer.wheels import Index
+from sandbox.receiver import Receiver
+from tests.whole.emulator import Emulator, LayerAlone
+from tests.whole.fetch import cannot, making
+from tests.whole.layers import (
+    FOUND,
+    HERE,
+    build,
+    on_python,
+    shared_folder,
+    static_function,
+    unpack,
+)
+from tests.whole.scenario import FOLDER, HANDLER, SCENARIO, STEPS, invocation_spans
+
+pytestmark = pytest.mark.emulator
+
+SPANS_S = 10.0
+MB = 1_000_000
+SIZES = {"python": 8 * MB, "any": 20 * MB}
+"""Zipped, at most: with byte code for every Python, and with an interpreter."""
+ONE_PYTHON = 4 * MB
+"""Zipped, at most: with byte code for one Python."""
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """`dist` is the command's folder; `opt` has each layer's zip unpacked, by name."""
+
+    dist: Path
+    printed: str
+
+    def opt(self, name: str) -> Path:
+        return self.dist.parent / "opt" / name
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """Everything, built once."""
+    kept = shared_folder(tmp_path_factory) / "layer"
+    with making(kept) as wanting:
+        if wanting:
+            made = kept.with_name("layer.making")
+            printed = build(made / "dist")
+            (made / "printed").write_text(printed)
+            for archive in (made / "dist").glob("*.zip"):
+                unpack(archive, made / "opt" / archive.stem)
+            made.rename(kept)
+    return Built(kept / "dist", (kept / "printed").read_text())
+
+
+def built_name(built: Built, runtimes: str, architecture: str) -> str:
+    """Skips where the build says that this layer cannot be had here."""
+    name = f"spanpipe-{runtimes}-{architecture}"
+    for line in built.printed.splitlines():
+        if line.startswith(f"{name}: NOT built"):
+            cannot(line)
+    return name
+
+
+def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
+    return {
+        str(path.relative_to(folder)): (stat.S_IMODE(path.stat().st_mode), path.read_bytes())
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("runtimes", ["python", "any"])
+@pytest.mark.parametrize("architecture", [one.name for one in ARCHITECTURES])
+def test_the_folder_is_the_zip_unpacked(built: Built, architecture: str, runtimes: str) -> None:
+    """What an image copies into `/opt` is what Lambda unpacks there, permissions included."""
+    name = built_name(built, runtimes, architecture)
+    assert contents(built.opt(name)) == contents(built.dist / name)
+
+
+def test_the_same_input_gives_the_same_bytes(built: Built, tmp_path: Path) -> None:
+    """One architecture built anew, alone, elsewhere: no time, no path and no order is in it."""
+    build(tmp_path, "--architecture", "arm64")
+    names = sorted(path.name for path in built.dist.glob("*-arm64.zip"))
+    assert names == sorted(path.name for path in tmp_path.glob("*.zip"))
+    for name in names:
+        assert (built.dist / name).read_bytes() == (tmp_path / name).read_bytes(), name
+
+
+def test_sizes(built: Built, tmp_path: Path) -> None:
+    """Each zip is printed with its size and within its bound, for one Python too."""
+    for path in built.dist.glob("*.zip"):
+        size = path.stat().st_size
+        assert f"{path.name}: {size / MB:.2f} MB" in built.printed
+        assert size <= SIZES[path.name.split("-")[1]]
+    one = next(iter(FOUND))
+    with zipfile.ZipFile(built.dist / "spanpipe-python-x86_64.zip") as archive:
+        size = sum(
+            member.compress_size
+            for member in archive.infolist()
+            if not member.filename.endswith(".pyc")
+            or f".cpython-{one.replace('.', '')}." in member.filename
+        )
+    assert size <= ONE_PYTHON
+
+
+@pytest.mark.parametrize("runtimes", ["python", "any"])
+@pytest.mark.parametrize("architecture", [one.name for one in ARCHITECTURES])
+def test_what_is_in_it(built: Built, architecture: str, runtimes: str) -> None:
+    """On the function's path `fifo` and `spanpipe` alone; no AWS SDK, no gRPC, no path of here."""
+    opt = built.dist / built_name(built, runtimes, architecture)
+    assert {path.name for path in opt.iterdir()} == {"extensions", "python", "spanpipe"}
+    assert {path.name for path in (opt / "extensions").iterdir()} == {"spanpipe"}
+    importable = {path.name for path in (opt / "python").iterdir() if path.suffix != ".dist-info"}
+    assert importable == {"fifo", "spanpipe"}
+    executable = {name for name, (mode, _) in contents(opt).items() if mode & stat.S_IXUSR}
+    own = {name for name in executable if name.startswith("spanpipe/runtime/")}
+    assert {name.rpartition("/")[2].partition("-")[0] for name in own} == {
+        "python": set(),
+        "any": {"ld", "python3"},
+    }[runtimes]
+    assert executable - own == {"extensions/spanpipe", "spanpipe/wrap"}
+    packages = {path.name for path in (opt / "spanpipe" / "packages").iterdir()}
+    assert packages & {"boto3", "botocore", "awslambdaric", "grpc", "sandbox", "tests"} == set()
+    machine = [str(path).encode() for path in (Path.cwd(), *FOUND.values())]
+    told = [
+        name
+        for name, (_, data) in contents(opt).items()
+        if any(path in data for path in machine) or (name.endswith(".pyc") and b"/tmp/tmp" in data)
+    ]
+    assert told == []
+
+
+def test_every_module_has_byte_code_for_every_python_found(built: Built) -> None:
+    """And the versions that are missing here are named in the output."""
+    opt = built.dist / "spanpipe-python-arm64"
+    modules = {path for path in opt.rglob("*.py") if path.name != "main.py"}
+    for python in PYTHONS:
+        tag = f"cpython-{python.replace('.', '')}"
+        compiled = {
+            path.parent.parent / f"{path.name.partition('.')[0]}.py"
+            for path in opt.rglob(f"*.{tag}.pyc")
+        }
+        if python in FOUND:
+            assert modules <= compiled
+            assert f"Python {python}: byte code by {python}." in built.printed
+        else:
+            assert compiled == set()
+            assert f"Python {python}: NO byte code" in built.printed
+
+
+@pytest.mark.parametrize("runtimes", ["python", "any"])
+def test_the_bill_of_materials_names_all_that_is_inside(built: Built, runtimes: str) -> None:
+    """Every package with its version, its hash and its licence, and the licence's text."""
+    opt = built.dist / built_name(built, runtimes, "x86_64")
+    bill = json.loads((opt / "spanpipe" / "bom.cdx.json").read_text())
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
+    packages = [one for one in bill["components"] if one["purl"].startswith("pkg:pypi/")]
+    installed = {
+        tuple(path.name.removesuffix(".dist-info").rsplit("-", 1))
+        for path in (opt / "spanpipe" / "packages").glob("*.dist-info")
+        if not path.name.startswith("spanpipe-")
+    }
+    assert {(one["name"].replace("-", "_"), one["version"]) for one in packages} == installed
+    pinned = (Path(__file__).resolve().parents[2] / "constraints.txt").read_text()
+    assert all(f"sha256:{one['hashes'][0]['content']}" in pinned for one in packages)
+    parts = {one["name"] for one in bill["components"] if one not in packages}
+    assert ("libc6" in parts, "libssl3" in parts) == (runtimes == "any",) * 2
+    for one in bill["components"]:
+        (digest,) = one["hashes"]
+        assert (digest["alg"], len(digest["content"])) == ("SHA-256", 64)
+        assert one["licenses"]
+        assert any((opt / "spanpipe" / "licenses" / one["name"]).iterdir())
+
+
+def on_layer(
+    folder: Path, opt: Path, python: str, *, steps: list[dict[str, Any]]
+) -> tuple[list[str], list[tuple[str, bool]]]:
+    """(What the caller was told, fate and cold start of each span)."""
+    (folder / "code").mkdir()
+    shutil.copy(FOLDER / "scenario_function.py", folder / "code")
+    with Receiver() as receiver:
+        environ = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": receiver.http_endpoint}
+        with Emulator(
+            folder,
+            HANDLER,
+            folder / "code",
+            SCENARIO["timeout_s"],
+            environ,
+            layer=on_python(opt, python),
+        ) as emulator:
+            answers = []
+            for step in steps:
+                status, payload = emulator.invoke(json.dumps(step["event"]).encode())
+                answers.append(_answer(status, payload))
+            emulator.shutdown()
+        receiver.wait_for_spans(2 * len(steps), SPANS_S)
+        spans = invocation_spans(receiver.requests)
+    told = [
+        (one["attributes"]["spanpipe.fate"], one["attributes"]["faas.coldstart"]) for one in spans
+    ]
+    assert told, emulator.lines
+    return answers, told
+
+
+def _answer(status: int, payload: bytes) -> str:
+    if b"timed out" in payload[:500]:
+        return "timeout"
+    return "error" if status != 200 or b'"errorType"' in payload[:500] else "returned"
+
+
+@pytest.mark.parametrize("python", FOUND)
+def test_the_scenario_out_of_the_layer(built: Built, tmp_path: Path, python: str) -> None:
+    """On each Python found, from the unpacked zip: every answer, one span each, with its fate."""
+    opt = built.opt("spanpipe-python-x86_64")
+    assert on_layer(tmp_path, opt, python, steps=STEPS) == (
+        [step["answer"] for step in STEPS],
+        [(step["fate"], step["cold_start"]) for step in STEPS],
+    )
+
+
+HOSTILE = (
+    "requests",
+    "urllib3",
+    "opentelemetry",
+    "google",
+    "yaml",
+    "extension",
+    "exporter",
+    "sitecustomize",
+    "typing_extensions",
+)
+_MARKS = (
+    "import os, sys\n\nVERSION = 'ours, and old'\n"
+    "with open(os.environ['MARKS'], 'a') as file:\n"
+    "    file.write(' '.join((__name__, *sys.orig_argv)) + '\\n')\n"
+)
+_APP = (
+    "import sys\n\nimport exporter, extension, google, opentelemetry, requests, typing_extensions\n"
+    "import urllib3, yaml\n\n\n"
+    "def handler(event, context):\n"
+    "    return {name: sys.modules[name].VERSION for name in event}\n"
+)
+
+
+def test_neither_side_finds_the_packages_of_the_other(built: Built, tmp_path: Path) -> None:
+    """A function, wrapped, with old packages under every name that the extension imports, in its
+    package and by a `.pth` file: it keeps its own, and so does the extension."""
+    python = list(FOUND)[-1]
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "app.py").write_text(_APP)
+    for name in HOSTILE:
+        (code / f"{name}.py").write_text(_MARKS)
+    site = tmp_path / "user" / "lib" / f"python{python}" / "site-packages"
+    site.mkdir(parents=True)
+    (site / "first.pth").write_text("import requests\n")
+    marks = tmp_path / "marks"
+    opt = built.dist / "spanpipe-python-x86_64"
+    with Receiver() as receiver:
+        environ = {
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": receiver.http_endpoint,
+            "MARKS": str(marks),
+            "PYTHONUSERBASE": str(tmp_path / "user"),
+            "LD_LIBRARY_PATH": "/var/task",
+        }
+        wrapper = ["/opt/spanpipe/wrap"]
+        with Emulator(
+            tmp_path,
+            "app.handler",
+            code,
+            3,
+            environ,
+            layer=on_python(opt, python),
+            wrapper=wrapper,
+        ) as emulator:
+            status, payload = emulator.invoke(json.dumps(HOSTILE).encode())
+            emulator.shutdown()
+        receiver.wait_for_spans(1, SPANS_S)
+        spans = invocation_spans(receiver.requests)
+    answer = dict.fromkeys(HOSTILE, "ours, and old")
+    assert (status, json.loads(payload)) == (200, answer), emulator.lines
+    assert [one["attributes"]["spanpipe.result.body"] for one in spans] == [
+        json.dumps(answer, separators=(",", ":"))
+    ]
+    imported = [line.split(" ", 1) for line in marks.read_text().splitlines()]
+    assert {name for name, _ in imported} >= set(HOSTILE)
+    assert [command for _, command in imported if "awslambdaric" not in command] == []
+
+
+def test_without_a_python_it_says_which_layer_to_take(built: Built) -> None:
+    """Another runtime has no `/var/lang/bin/python3.x`."""
+    script = built.dist / "spanpipe-python-x86_64" / "extensions" / "spanpipe"
+    done = subprocess.run([str(script)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        69,
+        "spanpipe: error: there is no Python 3.10 to 3.14 in /var/lang/bin; "
+        "take the layer spanpipe-any\n",
+    )
+
+
+def test_a_root_without_python_and_libc(built: Built, tmp_path: Path) -> None:
+    """An image that holds a static program and nothing else: the extension starts with the layer's
+    own interpreter, reaches `/next`, and sends the function's span."""
+    assert HERE is not None
+    name = built_name(built, "any", HERE.name)
+    (tmp_path / "root").mkdir()
+    place = LayerAlone(built.opt(name), tmp_path / "root", static_function())
+    with Receiver() as receiver:
+        environ = {
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": receiver.http_endpoint,
+            "SPANPIPE_DIR": "/tmp",
+            "LD_LIBRARY_PATH": "/lib64:/var/task:/opt/lib",
+        }
+        with Emulator(tmp_path, "main", tmp_path, 3, environ, layer=place) as emulator:
+            answer = emulator.invoke(b'{"n":1}')
+            emulator.shutdown()
+        receiver.wait_for_spans(1, SPANS_S)
+        spans = invocation_spans(receiver.requests)
+    assert answer == (200, b'{"n":1}'), emulator.lines
+    assert [
+        (one["attributes"]["spanpipe.fate"], one["attributes"]["spanpipe.result.body"])
+        for one in spans
+    ] == [("returned", '{"n":1}')], emulator.lines
+
+
+_PROBE = """
+import importlib, os, sys
+packages = sys.argv[1]
+sys.path.insert(0, packages)
+for package in ("extension", "exporter"):
+    for name in sorted(os.listdir(os.path.join(packages, package))):
+        module = name.removesuffix(".py")
+        if name.endswith(".py") and name not in ("__main__.py", "otlp_grpc.py"):
+            importlib.import_module(f"{package}.{module}")
+from exporter.signals import http_signal
+from exporter.settings import ExporterSettings
+from exporter.delivery import open_sender
+http_signal("traces"), http_signal("metrics")
+open_sender(ExporterSettings(protocol="otlp_http", endpoint="http://127.0.0.1:1/v1/traces"))
+for name, module in sorted(sys.modules.items()):
+    file = getattr(module, "__file__", None)
+    if file and file.startswith(packages) and file.endswith(".py"):
+        if not os.path.isfile(getattr(module, "__cached__", None) or ""):
+            print(name)
+"""
+
+
+@pytest.mark.parametrize("python", FOUND)
+def test_all_that_the_extension_may_import_is_inside(built: Built, python: str) -> None:
+    """Every module of ours, and what exporting either signal imports, with byte code."""
+    packages = built.dist / "spanpipe-python-x86_64" / "spanpipe" / "packages"
+    before = contents(packages)
+    done = subprocess.run(
+        [str(FOUND[python]), "-I", "-S", "-c", _PROBE, str(packages)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert contents(packages) == before
+
+
+def test_grpc_is_inside_on_request_alone(built: Built, tmp_path: Path) -> None:
+    """Without it the log says what to do, and the function goes on; with it the span arrives."""
+    assert HERE is not None
+    python = next(iter(FOUND))
+    index = Index(ROOT / ".cache" / "layer" / "wheels")
+    try:
+        layer = python_layer(HERE, index, Compiler({python: FOUND[python]}), grpc=True)
+    except LayerError as error:
+        cannot(str(error))
+        raise AssertionError from error
+    assert layer.name == f"spanpipe-python-{HERE.name}-grpc"
+    to_folder(layer.tree, tmp_path / "with")
+    without = built.opt(f"spanpipe-python-{HERE.name}")
+    told = {}
+    for name, opt in (("with", tmp_path / "with"), ("without", without)):
+        folder = tmp_path / f"{name}-run"
+        folder.mkdir()
+        with Receiver(grpc=True) as receiver:
+            environ = {
+                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": receiver.grpc_endpoint,
+                "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "grpc",
+            }
+            place = on_python(opt, python)
+            with Emulator(folder, HANDLER, FOLDER, 5, environ, layer=place) as emulator:
+                status, payload = emulator.invoke(b'{"id": 1}')
+                if name == "with":
+                    receiver.wait_for_spans(2, SPANS_S)
+                emulator.shutdown()
+            assert (status, json.loads(payload)) == (200, {"id": 1, "text": ""}), emulator.lines
+            fates = [
+                one["attributes"]["spanpipe.fate"] for one in invocation_spans(receiver.requests)
+            ]
+        told[name] = (fates, [line for line in emulator.lines if "built without gRPC" in line])
+    assert told == {
+        "with": (["returned"], []),
+        "without": (
+            [],
+            [
+                "spanpipe: error: internal: GrpcMissingError: nothing can be exported: this layer "
+                "is built without gRPC; take otlp_http, or a layer built with it "
+                "(make layer GRPC=1)"
+            ],
+        ),
+    }
