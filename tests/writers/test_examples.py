@@ -1,0 +1,63 @@
+"""Each writer's example in the sandbox, with the real extension: its spans, compared whole."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.environment import Function, LambdaEnvironment
+from sandbox.launcher import write_extensions
+from sandbox.receiver import Receiver
+from tests.whole.fates import spans_of
+from tests.whole.scenario import FOLDER, HANDLER, STEPS
+from tests.writers.languages import WRITERS, tool
+
+SPANS_S = 10.0
+USED = [step for step in STEPS if step["answer"] != "timeout"]
+ANSWERS = [step["answer"] for step in USED]
+
+
+def run(
+    folder: Path, code: Path, command: Sequence[str] | None = None, **environ: str
+) -> tuple[list[str], list[dict[str, Any]]]:
+    """(what the callers were told, the spans) of the scenario's steps that end by themselves."""
+    folder.mkdir()
+    with Receiver() as receiver:
+        function = Function(
+            HANDLER,
+            str(code),
+            environ={"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": receiver.http_endpoint, **environ},
+        )
+        extensions = str(write_extensions(folder))
+        runtime = None if command is None else tuple(command)
+        with LambdaEnvironment(function, extensions, runtime_command=runtime) as environment:
+            answers = [
+                environment.invoke(json.dumps(step["event"]).encode()).status for step in USED
+            ]
+        receiver.wait_for_spans(2 * len(USED), SPANS_S)
+        return answers, spans_of(receiver.requests)
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """The spans of the Python writer."""
+    answers, spans = run(tmp_path_factory.mktemp("python") / "run", FOLDER)
+    assert answers == ANSWERS
+    return spans
+
+
+def test_the_node_example(tmp_path: Path, expected: list[dict[str, Any]]) -> None:
+    """A function with the package, on a runtime of few lines over the real Runtime API."""
+    node = tool("node")
+    code = tmp_path / "example"
+    shutil.copytree(WRITERS / "node" / "example", code)
+    (code / "node_modules").mkdir()
+    (code / "node_modules" / "spanpipe").symlink_to(WRITERS / "node")
+    answers, spans = run(tmp_path / "run", code, [node, str(code / "bootstrap.mjs")])
+    assert answers == ANSWERS
+    assert spans == expected

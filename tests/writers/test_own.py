@@ -1,0 +1,18 @@
+"""Each writer's own tests, by its own runner: the vectors byte for byte, and its interface."""
+
+from __future__ import annotations
+
+import re
+
+from tests.writers.languages import WRITERS, succeed, tool
+
+
+def test_the_node_package() -> None:
+    """`node --test`: handlers of every kind, and the vectors."""
+    folder = WRITERS / "node"
+    files = [str(path) for path in sorted((folder / "test").glob("*.test.js"))]
+    output = succeed([tool("node"), "--test", "--test-reporter=tap", *files], folder)
+    passed = re.search(r"^# pass (\d+)$", output, re.MULTILINE)
+    assert passed is not None
+    assert int(passed[1]) >= 40
+    assert "# skipped 0\n" in output
