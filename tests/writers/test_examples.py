@@ -23,24 +23,31 @@ ANSWERS = [step["answer"] for step in USED]
 
 
 def run(
-    folder: Path, code: Path, command: Sequence[str] | None = None, **environ: str
+    folder: Path,
+    code: Path,
+    command: Sequence[str] | None = None,
+    *,
+    handler: str = HANDLER,
+    steps: Sequence[dict[str, Any]] = USED,
 ) -> tuple[list[str], list[dict[str, Any]]]:
     """(what the callers were told, the spans) of the scenario's steps that end by themselves."""
     folder.mkdir()
     with Receiver() as receiver:
         function = Function(
-            HANDLER,
+            handler,
             str(code),
-            environ={"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": receiver.http_endpoint, **environ},
+            environ={"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": receiver.http_endpoint},
         )
         extensions = str(write_extensions(folder))
         runtime = None if command is None else tuple(command)
         with LambdaEnvironment(function, extensions, runtime_command=runtime) as environment:
-            answers = [
-                environment.invoke(json.dumps(step["event"]).encode()).status for step in USED
-            ]
-        receiver.wait_for_spans(2 * len(USED), SPANS_S)
+            answers = [environment.invoke(_compact(step["event"])).status for step in steps]
+        receiver.wait_for_spans(len(steps), SPANS_S)
         return answers, spans_of(receiver.requests)
+
+
+def _compact(event: object) -> bytes:
+    return json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +68,27 @@ def test_the_node_example(tmp_path: Path, expected: list[dict[str, Any]]) -> Non
     answers, spans = run(tmp_path / "run", code, [node, str(code / "bootstrap.mjs")])
     assert answers == ANSWERS
     assert spans == expected
+
+
+FROM_START = ("aws.log.group.names", "aws.log.stream.names", "faas.instance")
+"""A line tells the result alone: these attributes of the resource come from the writer's START."""
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash"])
+def test_the_shell_example(tmp_path: Path, shell: str) -> None:
+    """A custom runtime with curl: its spans are the Python writer's, but for what START tells."""
+    tool("curl")
+    code = tmp_path / "example"
+    shutil.copytree(WRITERS / "shell" / "example", code)
+    shutil.copy(WRITERS / "shell" / "spanpipe.sh", code)
+    steps = [{"event": {"id": 1}}, {"event": {"id": 2, "text": "ä" * 5000}}]
+    command = [tool(shell), str(code / "bootstrap")]
+    answers, spans = run(tmp_path / "run", code, command, steps=steps)
+    python = run(
+        tmp_path / "python", FOLDER, None, steps=steps, handler="captured_function.captured"
+    )
+    assert answers == python[0] == ["returned"] * 2
+    for span in python[1]:
+        for name in FROM_START:
+            span["resource"].pop(name, None)
+    assert spans == python[1]
