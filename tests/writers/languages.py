@@ -9,10 +9,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.whole.fetch import cannot
+from tests.whole.fetch import CACHE, cannot
 
 ROOT = Path(__file__).resolve().parents[2]
 WRITERS = ROOT / "writers"
+BUILD_S = 600
+BUILT = CACHE.parent / "writers"
 
 
 def tool(name: str) -> str:
@@ -34,11 +36,16 @@ def succeed(command: list[str], folder: Path, **environ: str) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=300,
+        timeout=BUILD_S,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-8000:]
     return done.stdout
+
+
+def cargo(*arguments: str, folder: Path = WRITERS / "rust") -> str:
+    """Run it there; what it builds is kept in the cache, and cargo itself locks it."""
+    return succeed([tool("cargo"), *arguments], folder, CARGO_TARGET_DIR=str(BUILT / "rust"))
 
 
 def python_speaker() -> list[str]:
@@ -49,4 +56,9 @@ def node_speaker() -> list[str]:
     return [tool("node"), str(WRITERS / "node" / "test" / "speaker.js")]
 
 
-SPEAKERS: dict[str, Callable[[], list[str]]] = {"node": node_speaker}
+def rust_speaker() -> list[str]:
+    cargo("build", "--quiet", "--offline", "--example", "speaker")
+    return [str(BUILT / "rust" / "debug" / "examples" / "speaker")]
+
+
+SPEAKERS: dict[str, Callable[[], list[str]]] = {"node": node_speaker, "rust": rust_speaker}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from sandbox.launcher import write_extensions
 from sandbox.receiver import Receiver
 from tests.whole.fates import spans_of
 from tests.whole.scenario import FOLDER, HANDLER, STEPS
-from tests.writers.languages import WRITERS, tool
+from tests.writers.languages import BUILT, WRITERS, cargo, tool
 
 SPANS_S = 10.0
 USED = [step for step in STEPS if step["answer"] != "timeout"]
@@ -50,8 +51,14 @@ def _compact(event: object) -> bytes:
     return json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode()
 
 
+@pytest.fixture
+def expected(python_spans: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of the Python writer, for a test to change."""
+    return copy.deepcopy(python_spans)
+
+
 @pytest.fixture(scope="module")
-def expected(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def python_spans(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """The spans of the Python writer."""
     answers, spans = run(tmp_path_factory.mktemp("python") / "run", FOLDER)
     assert answers == ANSWERS
@@ -92,3 +99,21 @@ def test_the_shell_example(tmp_path: Path, shell: str) -> None:
         for name in FROM_START:
             span["resource"].pop(name, None)
     assert spans == python[1]
+
+
+def without_stacks(spans: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A value that is an error, as in Rust and Go, has no stack trace."""
+    events = [event for span in spans for event in span["events"]]
+    stacks = [event["attributes"].pop("exception.stacktrace", None) for event in events]
+    assert stacks == ["(varies)"]
+    return spans
+
+
+@pytest.mark.registry
+def test_the_rust_example(tmp_path: Path, expected: list[dict[str, Any]]) -> None:
+    """A function on `lambda_runtime`, with its crates from their registry."""
+    cargo("build", "--quiet", folder=WRITERS / "rust" / "example")
+    bootstrap = BUILT / "rust" / "debug" / "bootstrap"
+    answers, spans = run(tmp_path / "run", tmp_path, [str(bootstrap)])
+    assert answers == ANSWERS
+    assert spans == without_stacks(expected)

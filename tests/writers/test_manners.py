@@ -105,11 +105,11 @@ def test_it_says_what_the_python_writer_says(
         mailbox.Policy(1, enabled=False),
         mailbox.Policy(1, response=False),
         mailbox.Policy(1, exporter_down=True),
-        mailbox.Policy(1, max_body_bytes=5),
+        mailbox.Policy(1, max_body_bytes=50),
         mailbox.Policy(1, request=True),
         mailbox.Policy(1, max_body_bytes=1_000_000),
     ],
-    ids=["disabled", "no response", "exporter down", "five bytes", "request", "a megabyte"],
+    ids=["disabled", "no response", "exporter down", "fifty bytes", "request", "a megabyte"],
 )
 def test_it_follows_the_policy(
     reading_end: ReadingEnd, language: str, policy: mailbox.Policy

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.writers.languages import WRITERS, succeed, tool
+from tests.writers.languages import WRITERS, cargo, succeed, tool
 
 
 def test_the_node_package() -> None:
@@ -16,3 +16,10 @@ def test_the_node_package() -> None:
     assert passed is not None
     assert int(passed[1]) >= 40
     assert "# skipped 0\n" in output
+
+
+def test_the_rust_crate() -> None:
+    """`cargo test`, without a network."""
+    output = cargo("test", "--offline")
+    assert sum(map(int, re.findall(r"^test result: ok. (\d+) passed", output, re.MULTILINE))) >= 11
+    assert not re.search(r"[1-9]\d* (failed|ignored|filtered)", output)

@@ -144,6 +144,18 @@ test('of a long stream the limit is kept, and its size is told', async (t) => {
   );
 });
 
+test('what is over the budget is dropped and counted, and the handler answers', async (t) => {
+  const { directory, frames } = folder(t, { fifo: true });
+  const writer = new Writer(directory, { budgetNs: 0n });
+  t.after(() => writer.close());
+  const handler = capture(async () => {
+    event('noted');
+    return 1;
+  }, { writer });
+  assert.strictEqual(await handler({}, context('r-1')), 1);
+  assert.deepStrictEqual([frames(), writer.droppedCount, writer.faultCount], [[], 3, 0]);
+});
+
 test('the names and marks of a handler stay', (t) => {
   const { writer } = channel(t);
   async function shop(given, here) { return [given, here]; }
