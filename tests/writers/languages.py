@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
@@ -48,6 +49,18 @@ def cargo(*arguments: str, folder: Path = WRITERS / "rust") -> str:
     return succeed([tool("cargo"), *arguments], folder, CARGO_TARGET_DIR=str(BUILT / "rust"))
 
 
+def go(*arguments: str, folder: Path, **environ: str) -> str:
+    """Run it there; it downloads no other version of itself."""
+    return succeed([tool("go"), *arguments], folder, GOTOOLCHAIN="local", **environ)
+
+
+def go_program(name: str, package: str, folder: Path, **environ: str) -> str:
+    """Build it; the path. Each worker has its own, so that none is written over while it runs."""
+    path = str(BUILT / "go" / f"{name}-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}")
+    go("build", "-o", path, package, folder=folder, **environ)
+    return path
+
+
 def python_speaker() -> list[str]:
     return [sys.executable, str(Path(__file__).parent / "python_speaker.py")]
 
@@ -56,9 +69,19 @@ def node_speaker() -> list[str]:
     return [tool("node"), str(WRITERS / "node" / "test" / "speaker.js")]
 
 
+@functools.cache
 def rust_speaker() -> list[str]:
     cargo("build", "--quiet", "--offline", "--example", "speaker")
     return [str(BUILT / "rust" / "debug" / "examples" / "speaker")]
 
 
-SPEAKERS: dict[str, Callable[[], list[str]]] = {"node": node_speaker, "rust": rust_speaker}
+@functools.cache
+def go_speaker() -> list[str]:
+    return [go_program("speaker", "./speaker", folder=WRITERS / "go", GOPROXY="off")]
+
+
+SPEAKERS: dict[str, Callable[[], list[str]]] = {
+    "node": node_speaker,
+    "rust": rust_speaker,
+    "go": go_speaker,
+}

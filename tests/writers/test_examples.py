@@ -16,7 +16,7 @@ from sandbox.launcher import write_extensions
 from sandbox.receiver import Receiver
 from tests.whole.fates import spans_of
 from tests.whole.scenario import FOLDER, HANDLER, STEPS
-from tests.writers.languages import BUILT, WRITERS, cargo, tool
+from tests.writers.languages import BUILT, WRITERS, cargo, go_program, tool
 
 SPANS_S = 10.0
 USED = [step for step in STEPS if step["answer"] != "timeout"]
@@ -115,5 +115,14 @@ def test_the_rust_example(tmp_path: Path, expected: list[dict[str, Any]]) -> Non
     cargo("build", "--quiet", folder=WRITERS / "rust" / "example")
     bootstrap = BUILT / "rust" / "debug" / "bootstrap"
     answers, spans = run(tmp_path / "run", tmp_path, [str(bootstrap)])
+    assert answers == ANSWERS
+    assert spans == without_stacks(expected)
+
+
+@pytest.mark.registry
+def test_the_go_example(tmp_path: Path, expected: list[dict[str, Any]]) -> None:
+    """A function on `aws-lambda-go`, from the module proxy."""
+    bootstrap = go_program("bootstrap", ".", folder=WRITERS / "go" / "example")
+    answers, spans = run(tmp_path / "run", tmp_path, [bootstrap])
     assert answers == ANSWERS
     assert spans == without_stacks(expected)

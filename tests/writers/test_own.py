@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.writers.languages import WRITERS, cargo, succeed, tool
+from tests.writers.languages import WRITERS, cargo, go, succeed, tool
 
 
 def test_the_node_package() -> None:
@@ -23,3 +23,12 @@ def test_the_rust_crate() -> None:
     output = cargo("test", "--offline")
     assert sum(map(int, re.findall(r"^test result: ok. (\d+) passed", output, re.MULTILINE))) >= 11
     assert not re.search(r"[1-9]\d* (failed|ignored|filtered)", output)
+
+
+def test_the_go_package() -> None:
+    """`go vet` and `go test`, without a network."""
+    folder = WRITERS / "go"
+    go("vet", "./...", folder=folder, GOPROXY="off")
+    output = go("test", "-v", "-count=1", ".", folder=folder, GOPROXY="off")
+    assert len(re.findall(r"^--- PASS: ", output, re.MULTILINE)) >= 8
+    assert "--- SKIP" not in output
