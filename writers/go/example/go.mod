@@ -1,9 +1,9 @@
 module example
 
-go 1.26
+go 1.21
 
 require (
-	github.com/aws/aws-lambda-go v1.55.1
+	github.com/aws/aws-lambda-go v1.49.0
 	spanpipe v0.0.0
 )
 
