@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import resource
+import signal
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -31,9 +33,12 @@ def environ(directory: Path) -> dict[str, str]:
     }
 
 
-def begun(command: list[str], directory: Path, *arguments: object) -> subprocess.Popen[str]:
+def begun(
+    command: list[str], directory: Path, *arguments: object, **options: Any
+) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*command, *map(str, arguments)],
+        **options,
         env=environ(directory),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -185,6 +190,35 @@ def test_files_are_bounded_and_what_is_over_is_counted(
     counts, _ = speak(SPEAKERS[language](), reading_end.directory, "r", 8, 9, "result")
     assert counts == {"dropped": 8, "faults": 0}
     assert len(reading_end.messages()) == 32
+
+
+def small_files() -> None:
+    """As a disk that is full: what is over 50,000 bytes cannot be written, and no signal kills."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+
+
+def test_a_disk_that_fails_cuts_the_body_to_what_frames_hold(
+    reading_end: ReadingEnd, language: str
+) -> None:
+    """The pipe still works: the result arrives, truncated, and the file is counted as dropped."""
+    found = []
+    for command in (python_speaker(), SPEAKERS[language]()):
+        reading_end.publish(mailbox.Policy(1, max_body_bytes=1_000_000))
+        arguments = ("r", 1, 100_000, "result")
+        process = begun(
+            command,
+            reading_end.directory,
+            *arguments,
+            preexec_fn=small_files,
+            restore_signals=False,
+        )
+        counts, errors = said(process)
+        found.append((counts, errors, shown(reading_end.messages())))
+    expected, got = found
+    assert got == expected
+    assert got[0] == {"dropped": 1, "faults": 0}
+    assert [one for one in os.listdir(reading_end.directory) if one.endswith(".part")] == []
 
 
 def test_without_an_extension_nothing_is_written(tmp_path: Path, language: str) -> None:

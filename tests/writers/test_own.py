@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+
+import pytest
 
 from tests.writers.languages import WRITERS, cargo, go, succeed, tool
 
@@ -32,3 +35,18 @@ def test_the_go_package() -> None:
     output = go("test", "-v", "-count=1", ".", folder=folder, GOPROXY="off")
     assert len(re.findall(r"^--- PASS: ", output, re.MULTILINE)) >= 8
     assert "--- SKIP" not in output
+
+
+@pytest.mark.registry
+def test_the_node_packages_types(tmp_path: Path) -> None:
+    """By TypeScript's own compiler, strict, imported as a module and as CommonJS."""
+    npm, node = tool("npm"), tool("node")
+    (tmp_path / "package.json").write_text("{}")
+    succeed([npm, "install", "--no-audit", "--no-fund", "typescript@5"], tmp_path)
+    (tmp_path / "node_modules" / "spanpipe").symlink_to(WRITERS / "node")
+    source = (WRITERS / "node" / "test" / "types.mts").read_text()
+    for name in ("types.mts", "types.cts"):
+        (tmp_path / name).write_text(source)
+    compiler = str(tmp_path / "node_modules" / "typescript" / "bin" / "tsc")
+    options = ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2022"]
+    assert succeed([node, compiler, *options, "types.mts", "types.cts"], tmp_path) == ""

@@ -54,7 +54,12 @@ function valid([, version, traceId, spanId, , rest]) {
 function carrierOf(event, eventPath) {
   const carrier = {};
   if (event === null || typeof event !== 'object') return carrier;
-  take(event.requestContext ? event.headers : event, carrier);
+  if (event.requestContext) {
+    take(event.headers, carrier);
+    take(event.multiValueHeaders, carrier);
+  } else if (event.traceparent) {
+    take(event, carrier);
+  }
   if (eventPath) {
     let value = event;
     for (const key of eventPath.split('.').slice(0, MAX_STEPS)) {
@@ -70,8 +75,15 @@ function take(headers, carrier) {
   if (headers === null || typeof headers !== 'object') return;
   for (const key of Object.keys(headers).slice(0, MAX_HEADERS)) {
     const name = key.toLowerCase();
-    if (NAMES.includes(name) && typeof headers[key] === 'string') carrier[name] ??= headers[key];
+    if (!NAMES.includes(name)) continue;
+    const value = Array.isArray(headers[key]) ? joined(name, headers[key]) : headers[key];
+    if (typeof value === 'string') carrier[name] ??= value;
   }
+}
+
+/** Of a header that came more than once; only a list may be put together. */
+function joined(name, values) {
+  return name === 'traceparent' ? values[0] : values.slice(0, MAX_HEADERS).join(',');
 }
 
 function validTracestate(text) {

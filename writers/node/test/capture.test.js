@@ -56,7 +56,7 @@ test('what an async handler throws is sent, and thrown as it is', async (t) => {
 
 test('what a handler throws before its first promise is sent too', (t) => {
   const { writer, arrived } = channel(t);
-  const handler = capture(() => { throw 'a text'; }, { writer }); // eslint-disable-line no-throw-literal
+  const handler = capture(() => { throw 'a text'; }, { writer });
   assert.throws(() => handler({}, context('r-1')), (thrown) => thrown === 'a text');
   assert.deepStrictEqual(arrived(), [['START'], ['ERROR', ['string', 'a text']]]);
 });
@@ -232,6 +232,21 @@ test('the caller\'s trace goes on, in and out', async (t) => {
     [`00-${trace}-b7ad6b7169203331-00`, 'a=1,b@c=2']);
 });
 
+test('a load balancer\'s headers of many values are read', async (t) => {
+  const { writer } = channel(t);
+  const trace = '0af7651916cd43dd8448eb211c80319c';
+  const given = {
+    requestContext: { elb: {} },
+    multiValueHeaders: {
+      traceparent: [`00-${trace}-b7ad6b7169203331-01`], tracestate: ['a=1', 'b=2'],
+    },
+  };
+  const handler = capture(async () => inject({}), { writer });
+  const headers = await handler(given, context('r-1'));
+  assert.deepStrictEqual([headers.traceparent.slice(3, 35), headers.tracestate],
+    [trace, 'a=1,b=2']);
+});
+
 test('a caller\'s trace that is none is not taken', async (t) => {
   const { writer } = channel(t);
   const handler = capture(async () => traceparent().slice(3, 35), { writer });
@@ -248,7 +263,8 @@ test('a caller\'s trace that is none is not taken', async (t) => {
 test('OTEL_PROPAGATORS=none passes nothing on', async (t) => {
   const { writer } = channel(t, { OTEL_PROPAGATORS: 'none' });
   const handler = capture(async () => inject({}), { writer });
-  assert.deepStrictEqual(await handler({ baggage: 'k=v' }, context('r-1')), {});
+  const given = { traceparent: `00-${'1'.repeat(32)}-${'1'.repeat(16)}-01`, baggage: 'k=v' };
+  assert.deepStrictEqual(await handler(given, context('r-1')), {});
 });
 
 test('outside an invocation everything does nothing', () => {
