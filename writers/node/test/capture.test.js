@@ -1,6 +1,7 @@
 'use strict';
 
 const assert = require('node:assert');
+const fs = require('node:fs');
 const { PassThrough } = require('node:stream');
 const { setImmediate: pause } = require('node:timers/promises');
 const test = require('node:test');
@@ -142,6 +143,16 @@ test('of a long stream the limit is kept, and its size is told', async (t) => {
     [body.readBigUInt64BE(PREFIX + 8), body[PREFIX + 16], body.toString('utf8', PREFIX + 18)],
     [2000n, 1, 'ä'.repeat(12)],
   );
+});
+
+test('an extension that is replaced within an invocation is found', async (t) => {
+  const { directory, replace } = folder(t, { fifo: true });
+  const writer = new Writer(directory);
+  t.after(() => writer.close());
+  let frames;
+  await capture(async () => { frames = replace(); }, { writer })({}, context('r-1'));
+  assert.deepStrictEqual(frames().map(({ kind }) => NAMES[kind]), ['RESULT']);
+  assert.deepStrictEqual(fs.readdirSync(directory), ['spanpipe-results.fifo']);
 });
 
 test('what is over the budget is dropped and counted, and the handler answers', async (t) => {

@@ -20,14 +20,24 @@ function vector(group, name) {
 function folder(test, { fifo = false } = {}) {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'spanpipe-node-'));
   test.after(() => fs.rmSync(directory, { recursive: true }));
+  const results = path.join(directory, 'spanpipe-results.fifo');
   let descriptor = -1;
-  if (fifo) {
-    const results = path.join(directory, 'spanpipe-results.fifo');
+  const frames = () => framesIn(readAll(descriptor));
+  const make = () => {
     execFileSync('mkfifo', ['-m', '600', results]);
     descriptor = fs.openSync(results, fs.constants.O_RDWR | fs.constants.O_NONBLOCK);
+  };
+  const replace = () => {
+    fs.closeSync(descriptor);
+    fs.unlinkSync(results);
+    make();
+    return frames;
+  };
+  if (fifo) {
+    make();
     test.after(() => fs.closeSync(descriptor));
   }
-  return { directory, frames: () => framesIn(readAll(descriptor)) };
+  return { directory, frames, replace };
 }
 
 function readAll(descriptor) {
