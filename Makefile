@@ -18,10 +18,10 @@ demo: $(VENV)/ready ## five invocations with five fates, one span each
 	$(BIN)/spanpipe run examples.demo.handler --event @examples/demo.jsonl --timeout 1
 
 test: $(VENV)/ready ## the fast ring: no other toolchain, under five minutes
-	@$(RUN_TESTS) -m "not emulator and not receiver"
+	@$(RUN_TESTS) -m "not emulator and not receiver and not registry"
 
-test-rings: $(VENV)/ready ## the rings that need AWS's emulator and foreign receivers
-	@$(RUN_TESTS) -m "emulator or receiver"
+test-rings: $(VENV)/ready ## the rings that need AWS's emulator, foreign receivers and registries
+	@$(RUN_TESTS) -m "emulator or receiver or registry"
 
 soak: $(VENV)/ready ## random lives of at least 2,000 invocations; PLAN_SEED=… repeats one
 	@PLAN_INVOCATIONS=2000 PLAN_EXAMPLES=2000 && export PLAN_INVOCATIONS PLAN_EXAMPLES && \
@@ -70,7 +70,7 @@ pages: $(VENV)/ready ## write the reference pages in docs/ from the code
 		$(BIN)/python -m docs.troubleshooting_page
 
 coverage: $(VENV)/ready ## which lines nobody ran
-	$(BIN)/coverage erase && $(BIN)/coverage run -m pytest -m "not emulator and not receiver" \
+	$(BIN)/coverage erase && $(BIN)/coverage run -m pytest -m "not emulator and not receiver and not registry" \
 		&& $(BIN)/coverage combine --quiet && $(BIN)/coverage report --skip-covered
 
 clean: ## everything that was made here

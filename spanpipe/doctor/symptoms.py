@@ -790,6 +790,70 @@ _REASONS = (
         "A line over 1 MiB, or no JSON.",
         "Let the function leave the extension's port alone.",
     ),
+    # An SDK's spans, and what the function prints.
+    (
+        "unreadable_otlp",
+        _WARNING,
+        "Dropped: bytes of an SDK that are no OTLP",
+        "What was handed over as spans could not be read; the invocation's own span is not touched.",
+        "Use fifo.otel.FifoSpanExporter, or an OTLP exporter of OpenTelemetry.",
+    ),
+    (
+        "otlp_bad",
+        _WARNING,
+        "The receiver was sent what is no OTLP request",
+        "It answered 400 or 431 on localhost:4318.",
+        "Correct the exporter in the function: OTLP/HTTP with protobuf.",
+    ),
+    (
+        "otlp_not_served",
+        _WARNING,
+        "The receiver was asked for what it does not take",
+        "Another path, method or content type than POST /v1/traces with protobuf.",
+        "Set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf in the function, and traces alone.",
+    ),
+    (
+        "otlp_too_large",
+        _WARNING,
+        "The receiver was sent too large a request",
+        "Over 4 MiB, also inflated, or over 1,024 spans.",
+        "Lower the SDK's OTEL_BSP_MAX_EXPORT_BATCH_SIZE.",
+    ),
+    (
+        "otlp_full",
+        _WARNING,
+        "The receiver had no room",
+        "It answered 503 since so much waits for the collector; the SDK tries again.",
+        "Let the collector be reached, or send fewer spans.",
+    ),
+    (
+        "otlp_cut_off",
+        _WARNING,
+        "A request to the receiver was cut off",
+        "The function's exporter ended, or was frozen, in the middle of it.",
+        "Let the SDK flush before the handler returns.",
+    ),
+    (
+        "log_lines_cut",
+        _WARNING,
+        "Log lines left out: too many at once",
+        "8,192 lines or 4 MiB wait at most; 1,000 leave beside an invocation.",
+        "Print less, or leave signals.logs off: CloudWatch has all of them.",
+    ),
+    (
+        "log_lines_rejected",
+        _WARNING,
+        "Log lines refused by the collector",
+        "It answered for good that it does not take them.",
+        "See whether it takes OTLP logs at OTEL_EXPORTER_OTLP_LOGS_ENDPOINT.",
+    ),
+    (
+        "log_lines_unsent",
+        _WARNING,
+        "Log lines unsent at the end",
+        "Spans go first at shutdown, and log lines are not spooled.",
+        "None is needed where CloudWatch keeps them; else let the collector be nearer.",
+    ),
 )
 
 GROUPS: dict[str, tuple[Symptom, ...]] = {

@@ -1,0 +1,3 @@
+module spanpipe
+
+go 1.21
