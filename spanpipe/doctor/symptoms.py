@@ -795,7 +795,7 @@ _REASONS = (
         "unreadable_otlp",
         _WARNING,
         "Dropped: bytes of an SDK that are no OTLP",
-        "What was handed over as spans could not be read; the invocation's own span is not touched.",
+        "It could not be read as spans; the invocation's own span is not touched.",
         "Use fifo.otel.FifoSpanExporter, or an OTLP exporter of OpenTelemetry.",
     ),
     (

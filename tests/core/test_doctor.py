@@ -23,7 +23,16 @@ from tests.core.test_linear import TIMES_LARGER, TIMES_SLOWER, least_s
 from tests.shells.test_doctor import OF_FILES
 
 ROOT = Path(__file__).resolve().parents[2]
-PLACE = {"drop": 2, "dropped": 1, "strip": 1, "_lost": 1, "note": 0, "_count": 0, "_bad": 0}
+PLACE = {
+    "cut": 1,
+    "drop": 2,
+    "dropped": 1,
+    "strip": 1,
+    "_lost": 1,
+    "note": 0,
+    "_count": 0,
+    "_bad": 0,
+}
 """Where a call has its reason, by the method's name."""
 
 
