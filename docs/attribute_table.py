@@ -23,6 +23,9 @@ SCOPE = "spanpipe"
 """The instrumentation scope of every span and metric that is ours; it has no attributes."""
 OURS = "spanpipe."
 
+OF_AN_SDK = frozenset({"exception.escaped"})
+"""What an `exception` event may have besides, where an SDK's span of the invocation was adopted."""
+
 Value = str | int | float | bool | tuple[str, ...]
 
 STRING = "string"

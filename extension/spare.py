@@ -43,6 +43,12 @@ class SpareDescriptor:
         finally:
             self._descriptor = _open()
 
+    def __del__(self) -> None:
+        # As a file object does: an inbox has no end but the process's, save in tests.
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
 
 def _open() -> int:
     try:

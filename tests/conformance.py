@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
@@ -72,6 +73,16 @@ def metric_deviations(
             found += _of_scope(scope_metrics.scope)
             for metric in scope_metrics.metrics:
                 found += _of_metric(metric)
+    return found
+
+
+def log_deviations(request: ExportLogsServiceRequest) -> list[str]:
+    """Of the resource and the scope of every log record in `request`."""
+    found: list[str] = []
+    for resource_logs in request.resource_logs:
+        found += of_resource(resource_logs.resource)
+        for scope_logs in resource_logs.scope_logs:
+            found += _of_scope(scope_logs.scope)
     return found
 
 
@@ -189,6 +200,8 @@ def _row(rows: Mapping[str, tuple[Attribute, Level]], name: str) -> Attribute | 
 def _is_users(name: str, place: Place, users: Container[str] | None) -> bool:
     if name.startswith(table.OURS):
         return False
+    if place is Place.EXCEPTION:
+        return name in table.OF_AN_SDK
     if place is not Place.RESOURCE:
         return place in _OPEN
     if users is not None:

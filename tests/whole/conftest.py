@@ -1,4 +1,4 @@
-"""Every span and every metric that a test of this ring receives is held to the table."""
+"""Every span, metric and log record that a test of this ring receives is held to the table."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from sandbox.receiver import Receiver
-from tests.conformance import deviations, metric_deviations
+from tests.conformance import deviations, log_deviations, metric_deviations
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +29,8 @@ def conforming(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for request in received:
         if isinstance(request, ExportTraceServiceRequest):
             found |= dict.fromkeys(deviations(request))
+        elif isinstance(request, ExportLogsServiceRequest):
+            found |= dict.fromkeys(log_deviations(request))
         else:
             found |= dict.fromkeys(metric_deviations(request))
     assert list(found) == []
