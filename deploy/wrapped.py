@@ -24,10 +24,14 @@ def _leave() -> str:
 
 def _give_way() -> None:
     """A module `fifo` of the function's own is what its ``import fifo`` finds; we have ours."""
-    ours, theirs = sys.modules["fifo"].__file__, PathFinder.find_spec("fifo")
+    fifo = sys.modules["fifo"]
+    ours, theirs = fifo.__file__, PathFinder.find_spec("fifo")
     if ours is None or theirs is None or theirs.origin is None:
         return
     if os.path.realpath(theirs.origin) != os.path.realpath(ours):
+        for name in fifo.__all__:
+            getattr(fifo, name)  # their modules are found now or never
+        sys.modules["_spanpipe_fifo"] = fifo  # where `spanpipe` looks first
         for name in [name for name in sys.modules if name.partition(".")[0] == "fifo"]:
             del sys.modules[name]
 

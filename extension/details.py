@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 from exporter.record import AttributeValue, ChildSpan, Failure, Payload, encodable
-from fifo import encoding, messages
+from fifo import messages
+from fifo.fields import cut_utf8
 
 MAX_ATTRIBUTES = 128
 """Of one span or event, and values of one list: OpenTelemetry's own default limit. As objects
@@ -17,7 +18,7 @@ MAX_INTEGER = 2**63 - 1
 def payload(body: messages.Body, max_bytes: int) -> Payload:
     """`body`, of which `max_bytes` are kept; text is cut between characters."""
     binary = body.content_kind == messages.BINARY
-    cut = body.data[:max_bytes] if binary else encoding.cut_utf8(body.data, max_bytes)
+    cut = body.data[:max_bytes] if binary else cut_utf8(body.data, max_bytes)
     return Payload(
         body=cut,
         size_bytes=body.size_bytes,

@@ -11,6 +11,7 @@ import json
 from json.encoder import encode_basestring
 
 from fifo import encoding, messages
+from fifo.fields import cut_utf8
 
 MAX_REPR_CHARACTERS = 200
 MAX_DEPTH = 64
@@ -47,11 +48,11 @@ class Encoder:
                 over = size > max_bytes
                 if over:
                     self._careful = True
-                    data = encoding.cut_utf8(data, max_bytes)
+                    data = cut_utf8(data, max_bytes)
                 return messages.Body(data, size, truncated=over, content_kind=messages.JSON)
         text, whole = bounded_text(value, max_bytes)
         data = text.encode("utf-8", "backslashreplace")
-        cut = encoding.cut_utf8(data, max_bytes)
+        cut = cut_utf8(data, max_bytes)
         whole = whole and len(cut) == len(data)
         return messages.Body(
             cut,

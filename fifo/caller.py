@@ -1,7 +1,8 @@
 """Who invoked the function: an event's headers and trigger, as START tells of them; no I/O."""
 
-from fifo import encoding, messages, propagation, triggers
+from fifo import messages, propagation, triggers
 from fifo.bounded_json import attributes_text
+from fifo.fields import encode_field
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ def context_fields(
     fields = b""
     if parent is not None:
         text = propagation.traceparent(parent.trace_id, parent.span_id, parent.flags)
-        fields = encoding.encode_field(messages.TAG_PARENT, text)
-        fields += encoding.encode_field(messages.TAG_TRACESTATE, parent.tracestate)
+        fields = encode_field(messages.TAG_PARENT, text)
+        fields += encode_field(messages.TAG_TRACESTATE, parent.tracestate)
     cut = propagation.tracestate_cut(names, found.carrier) if parent is not None else 0
     if found.trigger == triggers.OTHER and not cut and not found.carriers:
         return fields
@@ -42,8 +43,6 @@ def context_fields(
                 link = propagation.of_xray(carrier)
             if link is not None:
                 links.append(propagation.traceparent(link.trace_id, link.span_id, link.flags))
-        fields += encoding.encode_field(messages.TAG_LINKS, " ".join(links))
-    fields += encoding.encode_field(messages.TAG_SPAN_NAME, found.name)
-    return fields + encoding.encode_field(
-        messages.TAG_TRIGGER_ATTRIBUTES, attributes_text(attributes)
-    )
+        fields += encode_field(messages.TAG_LINKS, " ".join(links))
+    fields += encode_field(messages.TAG_SPAN_NAME, found.name)
+    return fields + encode_field(messages.TAG_TRIGGER_ATTRIBUTES, attributes_text(attributes))

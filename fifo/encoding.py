@@ -4,14 +4,13 @@ The layouts are those of `fifo.messages`.
 """
 
 from fifo.errors import ProtocolError
+from fifo.fields import encode_field
 from fifo.messages import (
     ERROR_LAYOUT,
     EVENT_LAYOUT,
-    FIELD_LAYOUT,
     FLAG_COLD_START,
     FLAG_FAILED,
     FLAG_TRUNCATED,
-    MAX_FIELD_BYTES,
     NO_SPAN,
     RESULT_LAYOUT,
     SPAN_LAYOUT,
@@ -36,25 +35,6 @@ def encode_prefix(request_id: str, invocation_span_id: bytes | None) -> bytes:
         raise ProtocolError(f"{request_id[:40]!r} is no request ID")
     data = request_id.encode("ascii")
     return bytes((len(data),)) + data + (invocation_span_id or NO_SPAN)
-
-
-def encode_field(tag: int, text: str, limit: int = MAX_FIELD_BYTES) -> bytes:
-    """One tagged text, cut at `limit` bytes between characters; empty text is no field."""
-    if not text:
-        return b""
-    data = text.encode("utf-8", "backslashreplace")
-    if len(data) > limit:
-        data = cut_utf8(data, limit)
-    return FIELD_LAYOUT.pack(tag, len(data)) + data
-
-
-def cut_utf8(data: bytes, limit: int) -> bytes:
-    """At most `limit` bytes of UTF-8 `data`, never a part of a character."""
-    if len(data) <= limit:
-        return data
-    while limit > 0 and data[limit] & 0xC0 == 0x80:
-        limit -= 1
-    return data[:limit]
 
 
 def encode_start(

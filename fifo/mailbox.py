@@ -7,7 +7,7 @@ The pipe holds exactly one record of `RECORD_BYTES`, big-endian, zeros to the en
 
 Bit 0 of `flags`: enabled. Bit 1: capture responses. Bit 2: the exporter is down. Bit 3: capture
 requests. The CRC-32 covers the 12 bytes before it. Behind it come texts, tagged as in
-`fifo.messages`; a reader that does not know them takes them for zeros::
+`fifo.fields`; a reader that does not know them takes them for zeros::
 
     16            18                 22
     | length u16  | CRC-32 of texts  | tag u8 | length u16 | UTF-8 | … 0 …
@@ -19,6 +19,8 @@ puts the newest back.
 
 import struct
 import zlib
+
+from fifo.fields import FIELD_LAYOUT, encode_field
 
 RECORD_BYTES = 4096
 MAGIC = b"\xff\x43"
@@ -98,9 +100,6 @@ class Policy:
 
 def encode_policy(policy: Policy) -> bytes:
     """Exactly `RECORD_BYTES`, so that the write is atomic and fills the slot."""
-    # The extension imports this module before it is ready, and encodes nothing until then.
-    from fifo.encoding import encode_field
-
     flags = (
         (_FLAG_ENABLED if policy.enabled else 0)
         | (_FLAG_RESPONSE if policy.response else 0)
@@ -140,8 +139,6 @@ def decode_policy(record: bytes) -> Policy | None:
 
 def _texts(record: bytes) -> dict[int, str]:
     """The texts behind the first CRC; none where they are not whole."""
-    from fifo.messages import FIELD_LAYOUT
-
     length, crc = _TEXTS.unpack_from(record, _TEXTS_AT)
     position = _TEXTS_AT + _TEXTS.size
     data = record[position : position + length]

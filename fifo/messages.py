@@ -55,7 +55,6 @@ TAG_ATTRIBUTES = 5
 """A JSON object: text, number, true or false, or a list of texts for each key."""
 
 MAX_REQUEST_ID_BYTES = 128
-MAX_FIELD_BYTES = 0xFFFF
 NO_SPAN = bytes(8)
 OUTCOME = "spanpipe.outcome"
 """The name of an EVENT whose attributes are the invocation's own: what its result says of it."""
@@ -77,7 +76,6 @@ RESULT_LAYOUT = struct.Struct(">QQBB")
 ERROR_LAYOUT = struct.Struct(">Q")
 SPAN_LAYOUT = struct.Struct(">8s8sQQB")
 EVENT_LAYOUT = struct.Struct(">Q8s")
-FIELD_LAYOUT = struct.Struct(">BH")
 
 
 _LET_THROUGH = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"

@@ -7,13 +7,13 @@ import struct
 
 from fifo import otlp_bytes, propagation
 from fifo.errors import ProtocolError
+from fifo.fields import FIELD_LAYOUT
 from fifo.messages import (
     CONTENT_KINDS,
     ERROR,
     ERROR_LAYOUT,
     EVENT,
     EVENT_LAYOUT,
-    FIELD_LAYOUT,
     FILE,
     FLAG_COLD_START,
     FLAG_FAILED,

@@ -7,10 +7,21 @@ goes into the `Outlet`; what costs more than the budget is not said.
 import os
 import time
 
-from fifo import caller, encoding, mailbox, messages, pipes, propagation, triggers, wire
+from fifo import (
+    caller,
+    encoding,
+    mailbox,
+    messages,
+    pipes,
+    propagation,
+    sampling,
+    triggers,
+    wire,
+)
 from fifo.bounded_json import Encoder, attributes_text
 from fifo.errors import HostilePathError, ProtocolError
 from fifo.failures import failure_of
+from fifo.fields import cut_utf8, encode_field
 from fifo.outlet import Outlet
 
 TYPE_CHECKING = False
@@ -75,7 +86,7 @@ class _Known:
         self.memory_mb = integer_in(place[0])
         # In the order of their tags.
         self.fields = b"".join(
-            encoding.encode_field(tag, text) if isinstance(text, str) else b""
+            encode_field(tag, text) if isinstance(text, str) else b""
             for tag, text in enumerate(place[1:], messages.TAG_INVOKED_ARN)
         )
 
@@ -212,13 +223,11 @@ class Writer:
                 known = self._known = _Known(place)
             fields = known.fields
             if xray_header:
-                fields += encoding.encode_field(messages.TAG_XRAY_HEADER, xray_header)
+                fields += encode_field(messages.TAG_XRAY_HEADER, xray_header)
             if tenant_id:
-                fields += encoding.encode_field(messages.TAG_TENANT_ID, tenant_id)
+                fields += encode_field(messages.TAG_TENANT_ID, tenant_id)
             if durable_execution_arn:
-                fields += encoding.encode_field(
-                    messages.TAG_DURABLE_EXECUTION_ARN, durable_execution_arn
-                )
+                fields += encode_field(messages.TAG_DURABLE_EXECUTION_ARN, durable_execution_arn)
             cold = not self._started and (
                 self._environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") != _NOT_COLD
             )
@@ -425,8 +434,6 @@ class Writer:
         return self._propagators
 
     def _told_flags(self, trace_id: bytes, parent: "propagation.Context | None") -> int:
-        from fifo import sampling  # only where there is a sampler
-
         caller_flags = None if parent is None else parent.flags
         return sampling.told_flags(self.policy.sampler, trace_id, caller_flags)
 
@@ -462,7 +469,7 @@ class Writer:
         over = len(head) + len(body.data) - wire.MAX_FRAMED_MESSAGE_BYTES
         if over > 0:
             # No file could be written: what frames hold is better than nothing.
-            kept = encoding.cut_utf8(body.data, len(body.data) - over)
+            kept = cut_utf8(body.data, len(body.data) - over)
             body = messages.Body(
                 kept, body.size_bytes, truncated=True, content_kind=body.content_kind
             )

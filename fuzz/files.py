@@ -8,6 +8,7 @@ from functools import cache
 
 from extension import inbox
 from fifo import encoding, messages, overflow, pipes, wire
+from fifo.fields import encode_field
 from fuzz.draw import Draw, block
 from fuzz.folder import CONTENT, OUTSIDE, Folder, folder_of
 from fuzz.guard import watched
@@ -66,9 +67,7 @@ ENTRIES: tuple[Callable[[str, bytes], object], ...] = (
 def _named_frame(name: bytes) -> bytes:
     """A FILE message that names `name`."""
     text = name.decode("utf-8", "replace")
-    body = encoding.encode_prefix("r-1", b"spanspan") + encoding.encode_field(
-        messages.TAG_NAME, text
-    )
+    body = encoding.encode_prefix("r-1", b"spanspan") + encode_field(messages.TAG_NAME, text)
     return wire.encode_frame(messages.FILE, 7, 1, body[: wire.MAX_BODY_BYTES])
 
 

@@ -84,8 +84,7 @@ def _handler(
         yield look.problem
         return
     for one in hidden:
-        # What `spanpipe` hands on it imports from `fifo`.
-        if one in look.imported or (one == "fifo" and look.imported):
+        if one in look.imported:
             yield found(SYMPTOMS[f"{one}_shadowed"], f"{folder / one} hides the layer's")
     wrapper = environ.get(WRAPPER_VARIABLE, "")
     if is_captured:

@@ -301,10 +301,8 @@ _FUNCTION = (
         "fifo_shadowed",
         _PROBLEM,
         "Another module is named fifo",
-        "The function's package is searched first, so import fifo finds that one, ours in "
-        "spanpipe too.",
-        "Rename that module, or capture without an import: "
-        "AWS_LAMBDA_EXEC_WRAPPER=/opt/spanpipe/wrap",
+        "The function's package is searched first, so import fifo finds that one.",
+        "Import from spanpipe, which is ours under another name: from spanpipe import capture",
     ),
     (
         "spanpipe_shadowed",

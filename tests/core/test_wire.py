@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from fifo import encoding, mailbox, messages, otlp_bytes, parsing, wire
 from fifo.errors import ProtocolError
+from fifo.fields import cut_utf8
 from fifo.reassembly import (
     MAX_PARTIAL_BYTES,
     MAX_PARTIAL_MESSAGES,
@@ -395,7 +396,7 @@ def test_every_line_vector_is_a_result_or_the_one_error(vector: dict[str, Any]) 
 def test_a_cut_is_never_inside_a_character(text: str, limit: int) -> None:
     """What is left of a text is a text, and a prefix of it."""
     data = text.encode("utf-8")
-    cut = encoding.cut_utf8(data, limit)
+    cut = cut_utf8(data, limit)
     assert len(cut) <= limit or cut == data
     assert text.startswith(cut.decode("utf-8"))
 
