@@ -36,6 +36,9 @@ from fifo import messages
 from fifo.errors import ProtocolError
 from fifo.otlp_bytes import InvocationSpan, invocation_spans
 
+_MILLISECOND_NS = 1_000_000
+MAX_LATE_NS = 1_000_000_000
+"""An INVOKE is heard of so much later at most, of what is believed."""
 MAX_OPEN = 1_024
 """Attempts at once, on Managed Instances; the oldest are closed first, their end unknown."""
 MAX_OPEN_BYTES = 32 * 1024 * 1024
@@ -102,6 +105,7 @@ class Lifecycle:
         self._ordinal = 0
         self._open: list[Attempt] = []
         self._newest: Attempt | None = None
+        self._farthest_ns = 0
         self._first_closed: Closed | None = None
         self._early: deque[tuple[messages.Message, int]] = deque()
         self._early_bytes = 0
@@ -186,7 +190,9 @@ class Lifecycle:
             unknown = attempt.state in (State.INVOKED, State.RUNNING)
             if not (self.platform_tells_ends and is_newest and unknown):
                 finished += self._step_boundary(attempt, Input.NEXT_INVOKE, now_unix_ns)
-        attempt = self._begin(event.request_id, now_unix_ns)
+        attempt = self._begin(
+            event.request_id, self._invoked_at(event.deadline_unix_ms, now_unix_ns)
+        )
         attempt.invoked_function_arn = event.invoked_function_arn
         attempt.deadline_unix_ms = event.deadline_unix_ms
         attempt.xray_header = event.xray_header
@@ -308,6 +314,18 @@ class Lifecycle:
                     attempt.presume_crash(now_unix_ns)
 
     # Whose it is
+
+    def _invoked_at(self, deadline_unix_ms: int, now_unix_ns: int) -> int:
+        """When the platform invoked: a stopped or a busy extension hears of it late.
+
+        The deadline is as far away at every INVOKE; the farthest seen comes nearest to that.
+        """
+        left_ns = deadline_unix_ms * _MILLISECOND_NS - now_unix_ns
+        self._farthest_ns = max(self._farthest_ns, left_ns)
+        # A deadline is told in milliseconds: so much may be missing of it.
+        late_ns = self._farthest_ns - left_ns - _MILLISECOND_NS
+        # Over that it is a clock that was stepped.
+        return now_unix_ns - late_ns if 0 < late_ns < MAX_LATE_NS else now_unix_ns
 
     def _begin(self, request_id: str, now_unix_ns: int) -> Attempt:
         self._ordinal += 1

@@ -547,3 +547,14 @@ def test_a_strangers_attributes_cannot_stop_an_export() -> None:
     (record,) = core.on_shutdown("spindown", 9 * SECOND_NS)
     assert len(record.children[0].attributes) == 9
     assert encode_spans(SpanBuilder().spans([record])).SerializeToString()
+
+
+@pytest.mark.parametrize(("late_ms", "told"), [(0, 0), (1, 0), (11, 10), (5_000, 0)])
+def test_an_invoke_that_is_heard_of_late_began_earlier(late_ms: int, told: int) -> None:
+    """By the deadlines, to a millisecond; over a second it is a clock that was stepped."""
+    core = Lifecycle(ENVIRONMENT, bytes)
+    core.on_invoke(InvokeEvent("r-1", 13_000, ARN, None), 10_000_000_000)
+    core.on_invoke(InvokeEvent("r-2", 23_000, ARN, None), (20_000 + late_ms) * 1_000_000)
+    (record,) = core.on_shutdown("timeout", 29_000_000_000)
+    assert isinstance(record, Invocation)
+    assert record.start_unix_ns == (20_000 + late_ms - told) * 1_000_000
