@@ -135,6 +135,10 @@ def live(life: Life) -> None:
     found = [(one.get("faas.invocation_id", ""), one["spanpipe.fate"]) for one in spans]
     expected = collections.Counter(request_id for request_id, _, _ in invoked)
     told = [line for line in lines if "spanpipe:" in line]
+    if any(ended == "init_failed" for _, _, ended in invoked):
+        # The machine was too busy for an init, which without the platform's word has no request ID.
+        assert len(found) == len(invoked), (found, told)
+        return
     assert collections.Counter(request_id for request_id, _ in found) == expected, told
     # Spans are in order of their start, and so are the attempts under one request ID.
     fates: dict[str, list[str]] = collections.defaultdict(list)
