@@ -18,6 +18,21 @@ class HttpError(Exception):
     """The other side does not speak HTTP/1.1 within our bounds; the connection is of no use."""
 
 
+def content_length(text: str) -> int:
+    """The header's value in bytes (RFC 9112, section 6.2). Raises HttpError."""
+    if not (text.isascii() and text.isdigit()) or len(text) > MAX_LENGTH_DIGITS:
+        raise HttpError(f"malformed Content-Length {text[:40]!r}")
+    return int(text)
+
+
+def chunk_size(line: "bytes | bytearray") -> int:
+    """What a chunk's first line says, extensions left out (section 7.1). Raises HttpError."""
+    text = line.partition(b";")[0].strip()
+    if not text or text.strip(b"0123456789abcdefABCDEF") or len(text) > 8:
+        raise HttpError(f"malformed chunk size {bytes(text[:40])!r}")
+    return int(text, 16)
+
+
 class Response:
     """One whole response; header names in lower case."""
 
@@ -107,10 +122,7 @@ class ResponseParser:
         elif status in _NO_BODY_STATUS:
             self._length = 0
         elif "content-length" in headers:
-            text = headers["content-length"]
-            if not (text.isascii() and text.isdigit()) or len(text) > MAX_LENGTH_DIGITS:
-                raise HttpError(f"malformed Content-Length {text[:40]!r}")
-            self._length = int(text)
+            self._length = content_length(headers["content-length"])
             self._bound(self._length)
         return True
 
@@ -135,10 +147,7 @@ class ResponseParser:
                 if len(self._buffer) > MAX_HEAD_BYTES:
                     raise HttpError("chunk size line too long")
                 return None
-            text = self._buffer[:line_end].partition(b";")[0].strip()
-            if not text or text.strip(b"0123456789abcdefABCDEF") or len(text) > 8:
-                raise HttpError(f"malformed chunk size {bytes(text[:40])!r}")
-            size = int(text, 16)
+            size = chunk_size(self._buffer[:line_end])
             if size == 0:
                 return self._read_trailers(line_end + 2)
             self._bound(self._body_bytes + size)

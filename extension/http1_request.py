@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from exporter.values import dataclass
-from extension.http1 import MAX_HEAD_BYTES, MAX_LENGTH_DIGITS
+from extension.http1 import MAX_HEAD_BYTES, HttpError, chunk_size, content_length
 
 MAX_CHUNK_LINE_BYTES = 1_024
 _HEAD_END = b"\r\n\r\n"
@@ -126,7 +126,7 @@ class RequestParser:
                     if len(buffer) - position > MAX_CHUNK_LINE_BYTES:
                         raise RequestError(400, "chunk size line too long")
                     return False
-                size = _chunk_size(bytes(buffer[position:line_end]))
+                size = _size(buffer[position:line_end])
                 start = line_end + 2
                 if size == 0:
                     position, self._in_trailers = start, True
@@ -186,23 +186,20 @@ def _head_of(first: str, lines: list[str]) -> _Head:
         raise RequestError(400, "Content-Length beside Transfer-Encoding")
     if coding is not None and coding.lower() != "chunked":
         raise RequestError(501, f"Transfer-Encoding {coding[:40]!r}, not chunked")
-    length = None if coding is not None else _length(text or "0")
+    try:
+        length = None if coding is not None else content_length(text or "0")
+    except HttpError as error:
+        raise RequestError(400, str(error)) from error
     connection = {one.strip().lower() for one in headers.get("connection", "").split(",")}
     kept = version == "HTTP/1.1" or "keep-alive" in connection
     return _Head(method, target, headers, kept and "close" not in connection, length)
 
 
-def _length(text: str) -> int:
-    if not (text.isascii() and text.isdigit()) or len(text) > MAX_LENGTH_DIGITS:
-        raise RequestError(400, f"malformed Content-Length {text[:40]!r}")
-    return int(text)
-
-
-def _chunk_size(line: bytes) -> int:
-    text = line.partition(b";")[0].strip()
-    if not text or text.strip(b"0123456789abcdefABCDEF") or len(text) > 8:
-        raise RequestError(400, f"malformed chunk size {bytes(text[:40])!r}")
-    return int(text, 16)
+def _size(line: bytearray) -> int:
+    try:
+        return chunk_size(line)
+    except HttpError as error:
+        raise RequestError(400, str(error)) from error
 
 
 _REASONS = {
