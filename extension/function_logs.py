@@ -70,6 +70,7 @@ class FunctionLogs:
         self._wanted = on
         self._lent_bytes = min(LENT_BYTES, max_request_bytes)
         if not on:
+            self._lives.clear()
             self._waiting.clear()
             self._waiting_bytes = 0
 
@@ -85,6 +86,8 @@ class FunctionLogs:
 
     def note_started(self, event: Started) -> None:
         """``platform.start``, before the lines of its invocation."""
+        if not self._wanted:
+            return
         time_ns = event.time_unix_ns or 0
         untold = [one for one in self._of(event.request_id) if not one.told]
         life = untold[0] if untold else self._begin(event.request_id, time_ns)
@@ -93,6 +96,8 @@ class FunctionLogs:
 
     def note_record(self, record: Invocation) -> None:
         """Its span has its IDs now."""
+        if not self._wanted:
+            return
         unknown = [one for one in self._of(record.request_id) if not one.span_id]
         life = unknown[0] if unknown else self._begin(record.request_id, record.start_unix_ns)
         life.trace_id, life.span_id = record.trace_id, record.span_id
