@@ -411,11 +411,10 @@ class Attempt:
 class Closed:
     """What is remembered of an attempt whose record is out: where later events belong."""
 
-    __slots__ = ("_supplement", "heard", "invoked_unix_ns", "request_id", "span_id")
+    __slots__ = ("_supplement", "heard", "invoked_unix_ns", "request_id")
 
     def __init__(self, invocation: Invocation, attempt: Attempt) -> None:
         self.request_id = invocation.request_id
-        self.span_id = invocation.span_id
         self._supplement = Supplement(
             invocation.trace_id,
             invocation.span_id,
@@ -445,6 +444,11 @@ class Closed:
     def trace_id(self) -> bytes:
         """Its trace's."""
         return self._supplement.trace_id
+
+    @property
+    def span_id(self) -> bytes:
+        """Its span's."""
+        return self._supplement.span_id
 
     def supplement_of_spans(self, passed: Passed, now_unix_ns: int) -> Supplement:
         """An SDK's spans, which came late."""
