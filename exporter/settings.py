@@ -46,10 +46,8 @@ class ExporterSettings:
     """``gzip`` or ``none``."""
     timeout_ms: int = 10_000
     tls: TlsSettings = field(default_factory=TlsSettings)
-    metrics_endpoint: str | None = None
-    """For HTTP: where metrics go, the whole URL. gRPC has one endpoint for all signals."""
-    logs_endpoint: str | None = None
-    """The same of logs."""
+    endpoints: Mapping[str, str] = field(default_factory=dict)
+    """For HTTP: where signals other than traces go, whole URLs. gRPC has one for all signals."""
 
 
 @dataclass(frozen=True, slots=True)

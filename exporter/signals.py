@@ -96,8 +96,4 @@ def grpc_signal(signal: str) -> GrpcSignal:
 
 def endpoint_of(settings: ExporterSettings, signal: str) -> str:
     """Where `signal` goes."""
-    if signal == METRICS and settings.metrics_endpoint is not None:
-        return settings.metrics_endpoint
-    if signal == LOGS and settings.logs_endpoint is not None:
-        return settings.logs_endpoint
-    return settings.endpoint
+    return settings.endpoints.get(signal, settings.endpoint)

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
+from exporter.signals import LOGS, METRICS
 from exporter.values import dataclass, replace
 from extension import destination, otel_environment
 from extension.early_config import FILE_NAME, TASK_ROOT, own_file
@@ -69,18 +70,17 @@ def load(
         if loop:
             where = origins.get("receiver.otlp_http.enabled", "default")
             errors.append(Problem(where, "receiver.otlp_http", loop))
-        if settings.signals.metrics:
-            exporter = exporter if errors else destination.with_metrics(exporter)
-            nowhere = None if errors else destination.metrics_problem(exporter)
+        for signal, wanted in (
+            (METRICS, settings.signals.metrics),
+            (LOGS, settings.signals.logs),
+        ):
+            if not wanted:
+                continue
+            exporter = exporter if errors else destination.with_signal(exporter, signal)
+            nowhere = None if errors else destination.signal_problem(exporter, signal)
             if nowhere:
-                where = origins.get("signals.metrics", "default")
-                errors.append(Problem(where, "signals.metrics", nowhere))
-        if settings.signals.logs:
-            exporter = exporter if errors else destination.with_logs(exporter)
-            nowhere = None if errors else destination.logs_problem(exporter)
-            if nowhere:
-                where = origins.get("signals.logs", "default")
-                errors.append(Problem(where, "signals.logs", nowhere))
+                where = origins.get(f"signals.{signal}", "default")
+                errors.append(Problem(where, f"signals.{signal}", nowhere))
         settings = replace(settings, exporter=exporter)
     if errors:
         settings = Settings(exporter=None, enabled=settings.enabled, log_level=settings.log_level)

@@ -26,8 +26,6 @@ _HEADER_VALUE = re.compile(r"(?! )[ -~]*(?<! )")
 
 MAX_PORT = 65_535
 TRACES_PATH = "/v1/traces"
-METRICS_PATH = "/v1/metrics"
-LOGS_PATH = "/v1/logs"
 """OTLP specification, "OTLP/HTTP Request"."""
 
 
@@ -40,16 +38,18 @@ def with_scheme(exporter: ExporterSettings) -> ExporterSettings:
     return replace(exporter, tls=replace(exporter.tls, insecure=False))
 
 
-def with_metrics(exporter: ExporterSettings) -> ExporterSettings:
-    """Metrics go beside traces, as OTLP lays its paths out, unless they have a URL of their own."""
-    endpoint = exporter.metrics_endpoint or _beside(exporter.endpoint, METRICS_PATH)
-    return replace(exporter, metrics_endpoint=endpoint)
+def with_signal(exporter: ExporterSettings, signal: str) -> ExporterSettings:
+    """`signal` goes beside traces, as OTLP lays its paths out, unless it has a URL of its own."""
+    endpoint = exporter.endpoints.get(signal) or _beside(exporter.endpoint, f"/v1/{signal}")
+    return with_endpoint(exporter, signal, endpoint)
 
 
-def with_logs(exporter: ExporterSettings) -> ExporterSettings:
-    """So do logs."""
-    endpoint = exporter.logs_endpoint or _beside(exporter.endpoint, LOGS_PATH)
-    return replace(exporter, logs_endpoint=endpoint)
+def with_endpoint(
+    exporter: ExporterSettings, signal: str, endpoint: str | None
+) -> ExporterSettings:
+    """`exporter` with a URL for `signal`; None: it has none."""
+    endpoints = {**exporter.endpoints, **({signal: endpoint} if endpoint is not None else {})}
+    return replace(exporter, endpoints=endpoints)
 
 
 def _beside(endpoint: str, path: str) -> str | None:
@@ -60,23 +60,14 @@ def _beside(endpoint: str, path: str) -> str | None:
     return urlunsplit(parts._replace(path=parts.path.removesuffix(TRACES_PATH) + path))
 
 
-def metrics_problem(exporter: ExporterSettings) -> str | None:
-    """Why metrics, which are asked for, have nowhere to go."""
-    return _signal_problem(exporter, exporter.metrics_endpoint, "METRICS")
-
-
-def logs_problem(exporter: ExporterSettings) -> str | None:
-    """The same of logs."""
-    return _signal_problem(exporter, exporter.logs_endpoint, "LOGS")
-
-
-def _signal_problem(exporter: ExporterSettings, endpoint: str | None, name: str) -> str | None:
+def signal_problem(exporter: ExporterSettings, signal: str) -> str | None:
+    """Why `signal`, which is asked for, has nowhere to go."""
     if exporter.protocol == OTLP_GRPC:
         return None
+    endpoint = exporter.endpoints.get(signal)
     if endpoint is None:
-        return (
-            f"needs an endpoint that ends in {TRACES_PATH}, or OTEL_EXPORTER_OTLP_{name}_ENDPOINT"
-        )
+        name = f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT"
+        return f"needs an endpoint that ends in {TRACES_PATH}, or {name}"
     return endpoint_problem(endpoint, exporter.protocol)
 
 

@@ -11,9 +11,10 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from exporter.settings import OTLP_GRPC, OTLP_HTTP, ExporterSettings
+from exporter.signals import LOGS, METRICS
 from exporter.values import dataclass, field, replace
 from extension import sampling
-from extension.destination import TRACES_PATH
+from extension.destination import TRACES_PATH, with_endpoint
 from extension.log import LEVELS
 from extension.pairs import PairsError, merged_headers, parse_pairs
 from extension.problems import Origin, Problem, is_encodable, shown
@@ -22,8 +23,6 @@ from extension.settings import Settings
 from fifo import propagation
 from fifo.sampling import Bounds
 
-METRICS_ENDPOINT = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"
-LOGS_ENDPOINT = "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"
 MAX_TIMEOUT_MS = 60_000
 
 _PROTOCOLS = {"grpc": OTLP_GRPC, "http/protobuf": OTLP_HTTP}
@@ -155,12 +154,10 @@ def _exporter(exporter: ExporterSettings, variables: _Variables) -> ExporterSett
     if found is not None:
         headers = variables.pairs(*found, f"{path}.headers")
         exporter = replace(exporter, headers=merged_headers(exporter.headers, headers))
-    metrics_endpoint = variables.get(METRICS_ENDPOINT, f"{path}.metrics_endpoint")
-    if metrics_endpoint is not None and exporter.protocol == OTLP_HTTP:
-        exporter = replace(exporter, metrics_endpoint=metrics_endpoint.strip())
-    logs_endpoint = variables.get(LOGS_ENDPOINT, f"{path}.logs_endpoint")
-    if logs_endpoint is not None and exporter.protocol == OTLP_HTTP:
-        exporter = replace(exporter, logs_endpoint=logs_endpoint.strip())
+    for signal in (METRICS, LOGS):
+        endpoint = variables.get(f"{_PREFIX}{signal.upper()}_ENDPOINT", f"{path}.{signal}_endpoint")
+        if endpoint is not None and exporter.protocol == OTLP_HTTP:
+            exporter = with_endpoint(exporter, signal, endpoint.strip())
     found = variables.exporter("COMPRESSION", f"{path}.compression")
     if found is not None:
         if found[1] in ("gzip", "none"):

@@ -542,4 +542,4 @@ def test_logs_go_beside_traces_or_to_their_own_url(environ: dict[str, str], endp
     settings, errors = parse("signals: {logs: true}", **environ)
     assert errors == ()
     assert settings.exporter is not None
-    assert settings.exporter.logs_endpoint == endpoint
+    assert settings.exporter.endpoints["logs"] == endpoint
