@@ -14,6 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.trace import Link, SpanContext, Status, StatusCode, TraceFlags
 from opentelemetry.util.types import AnyValue
 
+from exporter.otlp_values import attributes_of
 from exporter.record import Event, Invocation, Passed, Record
 
 
@@ -78,27 +79,14 @@ def _scopes(request: Any) -> Iterator[Any]:
 
 def _adopted(span: Any) -> Adopted:
     return Adopted(
-        _attributes(span.attributes),
+        attributes_of(span.attributes),
         [
-            Event(event.time_unix_nano, event.name, _attributes(event.attributes))
+            Event(event.time_unix_nano, event.name, attributes_of(event.attributes))
             for event in span.events
         ],
         [_link(link) for link in span.links],
         _status(span.status),
     )
-
-
-def _attributes(pairs: Any) -> dict[str, Any]:
-    return {one.key: _value(one.value) for one in pairs}
-
-
-def _value(value: Any) -> AnyValue:
-    kind = value.WhichOneof("value")
-    if kind == "array_value":
-        return [_value(one) for one in value.array_value.values]
-    if kind == "kvlist_value":
-        return _attributes(value.kvlist_value.values)
-    return getattr(value, kind) if kind else None
 
 
 def _link(link: Any) -> Link:
@@ -108,7 +96,7 @@ def _link(link: Any) -> Link:
         is_remote=True,
         trace_flags=TraceFlags(link.flags & 0xFF),
     )
-    return Link(context, _attributes(link.attributes))
+    return Link(context, attributes_of(link.attributes))
 
 
 def _status(status: Any) -> Status:

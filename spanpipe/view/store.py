@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from exporter import attributes as names
+from exporter.otlp_values import attributes_of
 
 MAX_SPANS = 50_000
 MAX_BYTES = 128 * 1024 * 1024
@@ -213,21 +214,19 @@ def _duration_ms(span: Any) -> float:
 
 
 def _attributes(pairs: Any) -> Value:
-    return {one.key: _value(one.value) for one in pairs}
+    return {name: _shown(value) for name, value in attributes_of(pairs).items()}
 
 
-def _value(value: Any) -> Any:
-    """As JSON has it; numbers that JavaScript has not, as texts."""
-    kind = value.WhichOneof("value")
-    found: Any = getattr(value, kind) if kind is not None else None
-    if kind == "array_value":
-        found = [_value(one) for one in found.values]
-    elif kind == "kvlist_value":
-        found = _attributes(found.values)
-    elif kind == "bytes_value":
-        found = found.hex()
-    elif (kind == "int_value" and abs(found) > MAX_SAFE_INTEGER) or (
-        kind == "double_value" and not math.isfinite(found)
+def _shown(value: Any) -> Any:
+    """As JSON has it; bytes in hex, and numbers that JavaScript has not, as texts."""
+    if isinstance(value, list):
+        return [_shown(one) for one in value]
+    if isinstance(value, dict):
+        return {name: _shown(one) for name, one in value.items()}
+    if isinstance(value, bytes):
+        return value.hex()
+    if (isinstance(value, int) and abs(value) > MAX_SAFE_INTEGER) or (
+        isinstance(value, float) and not math.isfinite(value)
     ):
-        found = str(found)
-    return found
+        return str(value)
+    return value
