@@ -61,7 +61,6 @@ class Delivery:
         self._measured_at: Instant | None = None
         self._is_exporting = False
         self._last_lines: tuple[str, ...] = ()
-        self._last_logs_problem = ""
         self.lent = NOTHING
         self.can_export = True
         self.no_export_reason = ""
@@ -174,12 +173,6 @@ class Delivery:
                 self._log.warning(line)
         self._last_lines = settled.lines
         return settled
-
-    def tell_of_logs(self, problem: str) -> None:
-        """A line for the log, where it is not the last one again."""
-        if problem and problem != self._last_logs_problem:
-            self._log.warning(problem)
-        self._last_logs_problem = problem
 
     def leave(self, reason: str, until_s: float) -> str:
         """The end, for SHUTDOWN's `reason`, by `until_s` (monotonic); the ledger's line.

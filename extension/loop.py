@@ -14,10 +14,8 @@ import select
 import sys
 import time
 from collections.abc import Mapping
-from functools import partial
 from typing import TYPE_CHECKING
 
-from exporter.log_lines import LogLine
 from exporter.record import Environment, Fate, Invocation, Passed, Record
 from extension import api
 from extension.blackbox import BlackBox
@@ -30,14 +28,14 @@ from extension.events import (
     parse_event,
     parse_registration,
 )
-from extension.function_logs import FunctionLogs
 from extension.http1 import Response
 from extension.inbox import Inbox, Received
 from extension.initialization import ON_DEMAND
 from extension.instant import instant
 from extension.lifecycle import Lifecycle
 from extension.log import Log
-from extension.pipeline import Exported, Failed, Loaded, LogsExported, Pipeline, Result
+from extension.log_delivery import LogDelivery
+from extension.pipeline import Exported, Failed, Loaded, Pipeline, Result
 from extension.platform_events import LoggedLine, Started
 from extension.ready import Registered
 from extension.runtime_watch import RuntimeWatch
@@ -65,8 +63,6 @@ LOOK_FOR_FILES_LAST_S = 0.250
 """A result that went by file without a frame wakes nobody: it is looked for while held."""
 
 
-LOGS_TIMEOUT_S = 2.0
-"""Of one request with log lines, which nobody is held for."""
 SWITCH_S = 0.000_5
 """Between threads that both want to run, in place of CPython's 5 ms."""
 FREEZE_LOOK_S = 0.250
@@ -98,16 +94,13 @@ class Loop:
         self._schedule = Schedule(_random_unit, managed=self._managed)
         self._pipeline = Pipeline(environ)
         self._worker: Worker[Result] = Worker(self._pipeline.failed)
-        # Another thread for them, so that spans wait for no log line.
-        self._logs_worker: Worker[Result] = Worker(self._pipeline.failed_logs)
         self._delivery = Delivery(channel.directory, log, self._pipeline, self._worker)
         self._watch = RuntimeWatch()
         self._telemetry = TelemetryListener(registered.subscription, log)
-        self._logs = FunctionLogs(managed=self._managed)
+        self._logs = LogDelivery(self._pipeline, self._lifecycle, log, managed=self._managed)
         self._receiver: OtlpReceiver | None = None
         self._policy = Policy()
         self._thawed = False
-        self._sends_logs = self._logs_ready = self._logs_ride = False
         self._blackbox = BlackBox(channel.directory, log.warning)
         self._shutdown: ShutdownEvent | None = None
         self._shutdown_s: float | None = None
@@ -138,7 +131,7 @@ class Loop:
         for descriptor, events in (
             (self._channel.results, select.POLLIN),
             (self._worker.fileno(), select.POLLIN),
-            (self._logs_worker.fileno(), select.POLLIN),
+            (self._logs.fileno(), select.POLLIN),
             *((watched, select.POLLIN) for watched in self._watch.descriptors()),
             (self._connection.fileno(), self._connection.poll_events),
             *self._telemetry.descriptors(),
@@ -156,9 +149,8 @@ class Loop:
         if self._worker.fileno() in ready:
             for result in self._worker.take():
                 self._on_result(result)
-        if self._logs_worker.fileno() in ready:
-            for result in self._logs_worker.take():
-                self._on_result(result)
+        if self._logs.fileno() in ready:
+            self._logs.advance()
         if self._channel.results in ready:
             self._receive(self._inbox.read())
         elif not ready and self._schedule.awaits_end(time.monotonic()):
@@ -189,10 +181,10 @@ class Loop:
             self._read_boundary()
         for event in told:
             if isinstance(event, LoggedLine):
-                self._logs.add(event)
+                self._logs.lines.add(event)
                 continue
             if isinstance(event, Started):
-                self._logs.note_started(event)
+                self._logs.lines.note_started(event)
             self._accept(self._lifecycle.on_platform_event(event, time.time_ns()))
         if of_platform:
             self._note_progress()
@@ -250,8 +242,6 @@ class Loop:
         self._read_boundary()
         self._accept(self._lifecycle.on_shutdown(event.reason, time.time_ns()))
         self._schedule.on_shutdown(told_s, told_s + left_s)
-        # What is being sent comes back, and goes with what is sent now.
-        self._pipeline.stop_logs(time.monotonic())
         self._logs.leave()
 
     def _listen(self, settings: Settings) -> None:
@@ -309,7 +299,7 @@ class Loop:
     def _accept(self, finished: list[Record]) -> None:
         for record in finished:
             if isinstance(record, Invocation):
-                self._logs.note_record(record)
+                self._logs.lines.note_record(record)
         if finished:
             self._delivery.accept(finished, instant())
 
@@ -318,16 +308,11 @@ class Loop:
             self._on_exported(result)
         elif isinstance(result, Loaded):
             self._on_loaded(result)
-        elif isinstance(result, LogsExported):
-            self._logs.settle(result.sent, time.monotonic())
-            self._delivery.tell_of_logs(result.sent.problem if result.sent is not None else "")
         elif isinstance(result, Failed):
             self._log.error(f"internal: {type(result.error).__name__}: {result.error}")
             self._delivery.fail()
         else:
-            if self._sends_logs:
-                self._logs_worker.start()
-                self._logs_ready = True
+            self._logs.start()
             self._schedule.on_prepared()
             self._log.debug(f"ready to export after {result.seconds * 1000:.0f} ms of importing")
 
@@ -338,12 +323,7 @@ class Loop:
             self._log.error(str(error))
         self._delivery.configure(settings)
         self._listen(settings)
-        self._sends_logs = settings.signals.logs and settings.exporter is not None
-        self._logs.switch(
-            on=self._sends_logs,
-            # Half of it: a record has more around it than its event.
-            max_request_bytes=settings.limits.max_bytes // 2,
-        )
+        self._logs.configure(settings)
         if settings.signals.logs and self._telemetry.hopeful and not self._telemetry.with_logs:
             self._log.warning("signals.logs: no lines were asked for; write the key in one line")
         timeout_ms = settings.exporter.timeout_ms if settings.exporter is not None else 0
@@ -365,9 +345,7 @@ class Loop:
 
     def _on_exported(self, exported: Exported) -> None:
         settled = self._delivery.on_exported(exported)
-        if self._logs_ride:
-            self._logs.settle(exported.logs, time.monotonic())
-            self._logs_ride = False
+        self._logs.on_exported(exported.logs)
         self._schedule.on_export_done(
             instant(),
             answered=settled.answered,
@@ -394,21 +372,19 @@ class Loop:
                 self._begin_shutdown(self._shutdown, self._shutdown_s)
             decision = self._schedule.decide(
                 now,
-                self._delivery.waiting(now, has_logs=self._logs.presses),
+                self._delivery.waiting(now, has_logs=self._logs.lines.presses),
                 can_export=self._delivery.can_export,
             )
             if decision.abort:
                 self._pipeline.abort(now_s)
-                if self._logs_ride:
-                    self._pipeline.stop_logs(now_s)
+                self._logs.abort(now_s)
             if decision.exit:
                 return None
             if decision.export_for_s is not None:
                 self._note_at_stake()
                 self._thawed = False
                 # What nobody is held for may carry them; else they go beside the function.
-                logs = self._lend_logs(now_s) if self._managed or self._shutdown else []
-                self._logs_ride = bool(logs)
+                logs = self._logs.ride(now_s) if self._managed or self._shutdown else []
                 self._delivery.begin_export(
                     decision.max_count,
                     self._schedule.settings,
@@ -419,27 +395,12 @@ class Loop:
             if decision.ask:
                 self._registered.ask()
                 if not self._delivery.is_exporting:
-                    self._send_logs(now_s)
+                    self._logs.send(now_s)
             elif decision.export_for_s is None and not decision.abort:
                 wake_at_s = float("inf") if decision.wake_at_s is None else decision.wake_at_s
                 if self._schedule.awaits_end(now_s):
                     wake_at_s = min(wake_at_s, now_s + self._look_s)
                 return wake_at_s
-
-    def _lend_logs(self, now_s: float) -> list[LogLine]:
-        lifecycle = self._lifecycle
-        return self._logs.lend(lifecycle.open_request_ids, lifecycle.environment, now_s)
-
-    def _send_logs(self, now_s: float) -> None:
-        """Once for each invocation, after `/next` has been asked, so that nothing waits for it."""
-        if self._logs_ready:
-            lines = self._lend_logs(now_s)
-            if lines:
-                until_s = now_s + LOGS_TIMEOUT_S
-                asked_s = time.monotonic()
-                self._logs_worker.submit(
-                    partial(self._pipeline.export_logs, lines, asked_s, until_s)
-                )
 
     def _note_at_stake(self) -> None:
         """Before anything leaves and before any wait: what the next extension would miss.
@@ -490,7 +451,7 @@ class Loop:
             self._lifecycle.counts,
             self._telemetry.counts,
             self._receiver.counts if self._receiver is not None else {},
-            self._logs.unsent(),
+            self._logs.lines.unsent(),
         ):
             for reason, count in counts.items():
                 ledger.note(reason, count)

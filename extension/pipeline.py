@@ -71,7 +71,7 @@ class LogsExported:
     sent: SentLogs | None
 
 
-Result = Loaded | Prepared | Exported | LogsExported | Failed
+Result = Loaded | Prepared | Exported | Failed
 
 
 class Pipeline:
@@ -164,7 +164,7 @@ class Pipeline:
             sent_logs = self._export_logs(logs, asked_s, until_s)
         return Exported(sent, problem, sent_logs)
 
-    def export_logs(self, lines: Sequence[LogLine], asked_s: float, until_s: float) -> Result:
+    def export_logs(self, lines: Sequence[LogLine], asked_s: float, until_s: float) -> LogsExported:
         """Send `lines` by `until_s` while nobody waits for it; `stop_logs` ends it."""
         return LogsExported(self._export_logs(lines, asked_s, until_s))
 
@@ -225,7 +225,7 @@ class Pipeline:
             metrics.abort()
 
     @staticmethod
-    def failed_logs(error: Exception) -> Result:
+    def failed_logs(error: Exception) -> LogsExported:
         """The result of a sending of logs that raised: they are kept for the next try."""
         return LogsExported(SentLogs(problem=f"logs: {type(error).__name__}: {error}"))
 
