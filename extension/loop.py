@@ -14,7 +14,7 @@ import select
 import sys
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from exporter.record import Environment, Fate, Invocation, Passed, Record
 from extension import api
@@ -416,30 +416,8 @@ class Loop:
             lifecycle.newest_key,
         )
 
-    def _publish(
-        self,
-        *,
-        enabled: bool | None = None,
-        response: bool | None = None,
-        request: bool | None = None,
-        exporter_down: bool | None = None,
-        max_body_bytes: int | None = None,
-        propagators: str | None = None,
-        event_path: str | None = None,
-        sampler: str | None = None,
-    ) -> None:
-        policy = self._policy
-        self._policy = Policy(
-            policy.generation + 1,
-            enabled=policy.enabled if enabled is None else enabled,
-            response=policy.response if response is None else response,
-            request=policy.request if request is None else request,
-            exporter_down=policy.exporter_down if exporter_down is None else exporter_down,
-            max_body_bytes=policy.max_body_bytes if max_body_bytes is None else max_body_bytes,
-            propagators=policy.propagators if propagators is None else propagators,
-            event_path=policy.event_path if event_path is None else event_path,
-            sampler=policy.sampler if sampler is None else sampler,
-        )
+    def _publish(self, **changes: Any) -> None:
+        self._policy = self._policy.renewed(**changes)
         self._channel.publish(self._policy)
 
     def _say_farewell(self) -> None:

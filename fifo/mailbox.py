@@ -22,6 +22,10 @@ import zlib
 
 from fifo.fields import FIELD_LAYOUT, encode_field
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 RECORD_BYTES = 4096
 MAGIC = b"\xff\x43"
 VERSION = 1
@@ -85,7 +89,13 @@ class Policy:
         self.event_path = event_path
         self.sampler = sampler
 
-    def _values(self) -> tuple[object, ...]:
+    def renewed(self, **changes: "Any") -> "Policy":
+        """The next generation, with `changes` by name. Raises TypeError for one that is none."""
+        values = dict(zip(self.__slots__, self._values(), strict=True))
+        values["generation"] = self.generation + 1
+        return Policy(**{**values, **changes})
+
+    def _values(self) -> "tuple[Any, ...]":
         return tuple(getattr(self, name) for name in self.__slots__)
 
     def __eq__(self, other: object) -> bool:

@@ -262,6 +262,15 @@ def test_a_random_line_or_file_raises_the_one_error_or_none(data: bytes) -> None
                 pass
 
 
+def test_a_policy_is_renewed_by_name() -> None:
+    """The next generation with what has changed; a name that is none is an error."""
+    policy = mailbox.Policy(4, response=False, sampler="1,2,3")
+    renewed = policy.renewed(exporter_down=True, sampler="")
+    assert renewed == mailbox.Policy(5, response=False, exporter_down=True)
+    with pytest.raises(TypeError, match="unknown"):
+        policy.renewed(unknown=True)
+
+
 LARGE = b"[" + b"[]," * 500_000 + b"1]"
 
 
