@@ -23,6 +23,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
+from sandbox.http_server import Quiet
+
 KIND_SERVER = 2
 
 
@@ -160,16 +162,9 @@ class _Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1
-    disable_nagle_algorithm = True
-
+class _Handler(Quiet, BaseHTTPRequestHandler):
     def answer(self, body: bytes) -> Answer | None:
         raise NotImplementedError
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Nothing."""
 
     def do_POST(self) -> None:
         answer = self.answer(self.rfile.read(int(self.headers.get("Content-Length") or 0)))

@@ -16,13 +16,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from types import TracebackType
-from typing import Any
 
 from sandbox import function_url, sqs
 from sandbox.environment import Function, InvocationResult, LambdaEnvironment
 from sandbox.faults import RUNTIME
 from sandbox.function import RETURNED
-from sandbox.http_server import LoopbackServer
+from sandbox.http_server import LoopbackServer, Quiet
 from sandbox.processes import OnLine
 from sandbox.queues import Message, Queues, lambda_event
 
@@ -245,15 +244,7 @@ def failed_ids(
     return found if found <= everything and len(found) == len(failures) else everything
 
 
-class _Quiet(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    # Head and body leave in one piece: apart, the second waits 40 ms for a delayed ACK.
-    wbufsize = -1
-    disable_nagle_algorithm = True
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Nothing."""
-
+class _Handler(Quiet, BaseHTTPRequestHandler):
     def body(self) -> bytes | None:
         """The request's; None where it is too long, or of a length that is not told."""
         length = self.headers.get("Content-Length") or "0"
@@ -282,7 +273,7 @@ class _Quiet(BaseHTTPRequestHandler):
 
 
 def _url_handler(application: Application, name: str) -> type[BaseHTTPRequestHandler]:
-    class Handler(_Quiet):
+    class Handler(_Handler):
         def serve(self) -> None:
             body = self.body()
             if body is None:
@@ -306,7 +297,7 @@ def _url_handler(application: Application, name: str) -> type[BaseHTTPRequestHan
 
 
 def _sqs_handler(endpoint: sqs.SqsEndpoint) -> type[BaseHTTPRequestHandler]:
-    class Handler(_Quiet):
+    class Handler(_Handler):
         def do_POST(self) -> None:
             body = self.body()
             if body is None:

@@ -29,7 +29,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 from sandbox.faults import ACCEPTED, Answer
-from sandbox.http_server import LoopbackServer
+from sandbox.http_server import LoopbackServer, Quiet
 
 MAX_REQUEST_BYTES = 64 * 1024 * 1024
 TRACES_PATH = "/v1/traces"
@@ -184,12 +184,7 @@ class Receiver:
             self._grpc.stop(grace=None).wait()
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    # Head and body leave in one piece: apart, the second waits 40 ms for a delayed ACK.
-    wbufsize = -1
-    disable_nagle_algorithm = True
-
+class _Handler(Quiet, BaseHTTPRequestHandler):
     def take(self, request: Any) -> None:
         raise NotImplementedError
 
@@ -198,9 +193,6 @@ class _Handler(BaseHTTPRequestHandler):
 
     def pause(self, seconds: float) -> None:
         raise NotImplementedError
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Nothing."""
 
     def do_POST(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
-from typing import Any
 
 from sandbox import schema
-from sandbox.http_server import LoopbackServer
+from sandbox.http_server import LoopbackServer, Quiet
 from sandbox.state import ApiError, ApiState, GoneError
 
 _RUNTIME = "/2018-06-01/runtime"
@@ -50,17 +49,9 @@ class ApiServer:
         self._http.close()
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    # Head and body leave in one piece: apart, the second waits 40 ms for a delayed ACK.
-    wbufsize = -1
-    disable_nagle_algorithm = True
-
+class _Handler(Quiet, BaseHTTPRequestHandler):
     def state(self) -> ApiState:
         raise NotImplementedError
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: what matters is told by the command."""
 
     def do_GET(self) -> None:
         self._serve(
