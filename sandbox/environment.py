@@ -193,6 +193,11 @@ class LambdaEnvironment:
         """Whether an extension has subscribed to the Telemetry API within `timeout_s`."""
         return self._telemetry is not None and self._telemetry.wait(timeout_s)
 
+    def flush_telemetry(self) -> None:
+        """Send the events that are buffered now: what they tell has been told then."""
+        if self._telemetry is not None:
+            self._telemetry.flush()
+
     # Invocations
 
     def invoke(

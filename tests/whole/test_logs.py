@@ -20,17 +20,25 @@ READY_S = 20.0
 
 
 class Said:
-    """What the extension has said; `ready` once it could export."""
+    """What the extension has said; `ready` once it could export; `own` for each last line."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.ready = threading.Event()
+        self.own = threading.Semaphore(0)
 
     def on_line(self, name: str, line: str) -> None:
         if name == "spanpipe":
             self.lines.append(line)
             if "ready to export" in line:
                 self.ready.set()
+        elif "own" in line:
+            self.own.release()
+
+    def wait_for_lines(self, env: LambdaEnvironment) -> None:
+        """Until the platform has read and told the last line of an invocation."""
+        assert self.own.acquire(timeout=IDLE_S)
+        env.flush_telemetry()
 
 
 def environment(
@@ -93,6 +101,7 @@ def test_lines_are_in_their_invocations_trace(
             for number in (1, 2):
                 env.invoke(f'{{"id": {number}}}'.encode())
                 assert env.wait_idle(IDLE_S)
+                said.wait_for_lines(env)
         found = told(receiver)
         own = next(one for one in receiver.log_records() if one.severity_number == ERROR)
         attributes = {one.key: one.value for one in own.attributes}
@@ -126,6 +135,8 @@ def test_what_was_printed_before_the_end_is_in_its_trace(
                 said.ready.clear()  # a new extension begins with the next
             env.invoke(b'{"id": 2}')
             assert said.ready.wait(READY_S)
+            for _ in (1, 2):
+                said.wait_for_lines(env)
         found = told(receiver)
     assert ("plain 1", 0, "function", "1") in found
     assert next((body, number) for body, _, _, number in found if body == last) == (last, "1")
