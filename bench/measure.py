@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import random
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -12,10 +13,17 @@ from pathlib import Path
 def interleaved(
     contestants: Mapping[str, Callable[[], float]], runs: int, warm_up: int = 2
 ) -> dict[str, list[float]]:
-    """Seconds of each contestant, run in turn, so that a slow moment of the machine hits all."""
+    """Seconds of each contestant, run in rounds, so that a slow moment of the machine hits all.
+
+    Each round has an order of its own, the same in each program: what a contestant leaves in the
+    processor's caches is not always the same one's to find.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    order = list(contestants.items())
+    shuffle = random.Random(0).shuffle  # noqa: S311 - no secret
     for index in range(warm_up + runs):
-        for name, run in contestants.items():
+        shuffle(order)
+        for name, run in order:
             took = run()
             if index >= warm_up:
                 seconds[name].append(took)
