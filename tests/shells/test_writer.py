@@ -58,8 +58,8 @@ def test_start_and_result_arrive(reading_end: ReadingEnd) -> None:
     assert reading_end.messages() == [
         messages.Start(
             REQUEST,
-            bytes([8]) * 8,
-            trace_id=bytes([16]) * 16,
+            bytes([32]) * 8,
+            trace_id=bytes([32]) * 16,
             start_unix_ns=11,
             deadline_unix_ms=3,
             memory_mb=128,
@@ -72,7 +72,7 @@ def test_start_and_result_arrive(reading_end: ReadingEnd) -> None:
         ),
         messages.Result(
             REQUEST,
-            bytes([8]) * 8,
+            bytes([32]) * 8,
             end_unix_ns=22,
             body=messages.Body(b'{"a":1}', 7, truncated=False, content_kind=messages.JSON),
         ),
@@ -239,15 +239,38 @@ def test_a_reader_that_was_replaced_is_found_again(reading_end: ReadingEnd) -> N
     again.close()
 
 
-def test_a_fifo_that_was_made_anew_is_followed_at_start(reading_end: ReadingEnd) -> None:
-    """A descriptor of an unlinked FIFO is left at the next START."""
+def test_a_function_that_clears_the_folder_is_heard_on(reading_end: ReadingEnd) -> None:
+    """An unlinked FIFO serves as long as the extension reads it."""
     writer = make_writer(reading_end.directory)
     begun(writer)
     os.unlink(reading_end.directory / pipes.RESULTS_NAME)
+    writer.result(begun(writer), 1)
+    assert texts(reading_end.messages()) == [b"1"]
+
+
+def test_a_fifo_that_was_made_anew_is_found(reading_end: ReadingEnd) -> None:
+    """Once nobody reads the unlinked one, what is at its path is opened."""
+    writer = make_writer(reading_end.directory)
+    begun(writer)
+    os.unlink(reading_end.directory / pipes.RESULTS_NAME)
+    reading_end.close()
     again = ReadingEnd(reading_end.directory)
     writer.result(begun(writer), 1)
     assert texts(again.messages()) == [b"1"]
     again.close()
+
+
+def test_a_descriptor_that_was_closed_is_opened_anew(reading_end: ReadingEnd) -> None:
+    """Where the function closes what it has not opened, a file takes over until the next START."""
+    writer = make_writer(reading_end.directory)
+    begun(writer)
+    reading_end.messages()
+    opened = writer._outlet._descriptor
+    os.close(opened)
+    writer.result(begun(writer), 1)
+    assert any(overflow.is_overflow_name(name) for name in os.listdir(reading_end.directory))
+    writer.result(begun(writer), 2)
+    assert b"2" in texts(reading_end.messages())
 
 
 def test_sixteen_processes_lose_and_mix_nothing(reading_end: ReadingEnd) -> None:

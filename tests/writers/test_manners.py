@@ -272,7 +272,7 @@ def test_an_extension_that_goes_and_comes_back(reading_end: ReadingEnd, language
         process.stdin.flush()
 
     path = str(reading_end.directory / RESULTS)
-    process = begun(SPEAKERS[language](), reading_end.directory, "r", 4, 9, "result", "step")
+    process = begun(SPEAKERS[language](), reading_end.directory, "r", 5, 9, "result", "step")
     with process:
         invoked()
         ways = [_way(reading_end)]
@@ -290,10 +290,14 @@ def test_an_extension_that_goes_and_comes_back(reading_end: ReadingEnd, language
         go_on()
         invoked()
         ways.append(_way(reading_end))
+        os.unlink(path)  # as a function does that clears its folder; the extension reads on
+        go_on()
+        invoked()
+        ways.append(_way(reading_end))
         go_on()
         counts, errors = said(process)
     assert (counts, errors) == (NOTHING_LOST, "")
-    assert ways == [("pipe", 5), ("file", 5), ("pipe", 5), ("pipe", 5)]
+    assert ways == [("pipe", 5), ("file", 5), ("pipe", 5), ("pipe", 5), ("pipe", 5)]
 
 
 def _way(end: ReadingEnd) -> tuple[str, int]:

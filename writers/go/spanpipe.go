@@ -479,13 +479,11 @@ func (writer *Writer) close() {
 	writer.results = -1
 }
 
-// checkDescriptor opens, at START, what is not open, and follows a FIFO that was made anew.
+// checkDescriptor opens, at START, what is not open; what is open is kept, whatever is at its path.
 func (writer *Writer) checkDescriptor() {
-	var status syscall.Stat_t
-	if writer.results >= 0 && syscall.Fstat(writer.results, &status) == nil && status.Nlink > 0 {
-		return
+	if writer.results < 0 {
+		writer.open()
 	}
-	writer.open()
 }
 
 func (writer *Writer) open() {

@@ -312,10 +312,9 @@ class Writer {
     }
   }
 
-  /** At START: open what is not open, and follow a FIFO that was made anew. */
+  /** At START: open what is not open; what is open is kept, whatever is at its path. */
   #checkDescriptor() {
-    if (!this.#broken && fs.fstatSync(this.#descriptor).nlink > 0) return;
-    this.#open();
+    if (this.#broken) this.#open();
   }
 
   #open() {

@@ -6,7 +6,6 @@ use crate::wire::{self, kind, Body, Failure};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -437,10 +436,9 @@ impl State {
         Ok(())
     }
 
-    /// At START: open what is not open, and follow a FIFO that was made anew.
+    /// At START: open what is not open; what is open is kept, whatever is at its path.
     fn check_descriptor(&mut self) {
-        let links = self.results.as_ref().and_then(|file| file.metadata().ok());
-        if links.map_or(0, |status| status.nlink()) == 0 {
+        if self.results.is_none() {
             self.open();
         }
     }
