@@ -220,7 +220,7 @@ def contestants(ends: Ends, nowhere: str, calls: int) -> dict[str, Callable[[], 
 def measure_calls(runs: int) -> dict[str, list[float]]:
     with tempfile.TemporaryDirectory(prefix="spanpipe-bench-") as folder:
         ends = Ends(folder)
-        current._writer = ends.writer
+        current.made_writer = ends.writer
         alone = contestants(ends, f"{folder}/nowhere", 1)
         seconds = interleaved(alone, runs, warm_up=50)
         print(f"one call at a time; {runs} interleaved runs; {machine()}")

@@ -1,9 +1,12 @@
 """What a function may say while it runs: child spans, events, partial results, flush."""
 
-import sys
-
-from fifo import propagation
-from fifo.current import current_span_id, invocation_of, process_writer
+from fifo import current, propagation
+from fifo.current import (
+    current_invocation,
+    current_span_id,
+    invocation_of,
+    process_writer,
+)
 from fifo.wrapping import like, without_our_frame
 
 TYPE_CHECKING = False
@@ -50,13 +53,14 @@ class Span:
     ) -> None:
         self._name = name
         self._attributes = dict(attributes) if attributes else {}
-        self._writer = process_writer() if writer is None else writer
+        self._writer = writer or current.made_writer or process_writer()
         self._invocation: Invocation | None = None
-        self._parent: bytes | None = None
-        self._start_unix_ns = 0
-        self._token: Token[bytes | None] | None = None
-        self._attached: object = None
         self.span_id: bytes | None = None
+        # Of an open span alone, and set when it opens.
+        self._parent: bytes | None
+        self._start_unix_ns: int
+        self._token: Token[bytes | None]
+        self._attached: object
 
     def set(self, key: str, value: "AttributeValue") -> None:
         """Add one attribute."""
@@ -64,14 +68,14 @@ class Span:
 
     def __enter__(self) -> "Span":
         writer = self._writer
-        self._invocation = invocation_of(writer)
-        if self._invocation is not None:
-            self.span_id = writer.random_span_id()
+        # As `invocation_of`, without the call.
+        invocation = self._invocation = current_invocation.get() or writer.current
+        if invocation is not None:
+            span_id = self.span_id = writer.identifiers.of_span()
             self._parent = current_span_id.get()
-            self._token = current_span_id.set(self.span_id)
-            otel = sys.modules.get("fifo.otel")
-            if otel is not None:
-                self._attached = otel.attach(self._invocation, self.span_id)
+            self._token = current_span_id.set(span_id)
+            otel = current.otel
+            self._attached = otel.attach(invocation, span_id) if otel is not None else None
             self._start_unix_ns = writer.unix_ns()
         return self
 
@@ -85,12 +89,11 @@ class Span:
         if invocation is None or self.span_id is None:
             return
         if self._attached is not None:
-            sys.modules["fifo.otel"].detach(self._attached)
-        if self._token is not None:
-            try:
-                current_span_id.reset(self._token)
-            except ValueError:
-                current_span_id.set(self._parent)  # left in another context than entered
+            current.otel.detach(self._attached)
+        try:
+            current_span_id.reset(self._token)
+        except ValueError:
+            current_span_id.set(self._parent)  # left in another context than entered
         self._writer.span(
             invocation,
             self.span_id,
@@ -134,7 +137,7 @@ def span(name: "Function") -> "Function": ...
 def span(name: str, attributes: "Mapping[str, AttributeValue] | None" = None) -> Span: ...
 def span(name: "Any", attributes: "Mapping[str, AttributeValue] | None" = None) -> "Any":
     """``with span("query", {"db": "orders"}):``, ``@span("query")`` or ``@span``."""
-    if callable(name):
+    if type(name) is not str and callable(name):
         return Span(getattr(name, "__qualname__", "span"))(name)
     return Span(name, attributes)
 
@@ -163,7 +166,7 @@ def here() -> "propagation.Context | None":
 
 def _span_in(invocation: "Invocation") -> propagation.Context:
     span_id = current_span_id.get() or invocation.span_id
-    otel = sys.modules.get("fifo.otel")
+    otel = current.otel
     of_sdk: propagation.Context | None = otel.current() if otel is not None else None
     if of_sdk is not None and of_sdk.span_id != span_id:
         return of_sdk

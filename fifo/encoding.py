@@ -11,6 +11,7 @@ from fifo.messages import (
     FLAG_COLD_START,
     FLAG_FAILED,
     FLAG_TRUNCATED,
+    MAX_REQUEST_ID_BYTES,
     NO_SPAN,
     RESULT_LAYOUT,
     SPAN_LAYOUT,
@@ -25,6 +26,8 @@ from fifo.messages import (
     valid_request_id,
 )
 
+_ONE_BYTE = [bytes((length,)) for length in range(MAX_REQUEST_ID_BYTES + 1)]
+
 
 def encode_prefix(request_id: str, invocation_span_id: bytes | None) -> bytes:
     """The opening of every body of one invocation; made once and kept.
@@ -33,8 +36,7 @@ def encode_prefix(request_id: str, invocation_span_id: bytes | None) -> bytes:
     """
     if not valid_request_id(request_id):
         raise ProtocolError(f"{request_id[:40]!r} is no request ID")
-    data = request_id.encode("ascii")
-    return bytes((len(data),)) + data + (invocation_span_id or NO_SPAN)
+    return _ONE_BYTE[len(request_id)] + request_id.encode() + (invocation_span_id or NO_SPAN)
 
 
 def encode_start(
@@ -68,6 +70,8 @@ MAX_ERROR_TYPE_BYTES = 256
 MAX_ERROR_MESSAGE_BYTES = 4096
 MAX_STACK_TRACE_BYTES = 16_384
 MAX_NAME_BYTES = 1024
+MAX_KEPT_NAMES = 256
+MAX_KEPT_NAME = 128
 MAX_ATTRIBUTES_BYTES = 32_768
 
 
@@ -85,6 +89,18 @@ def encode_error(prefix: bytes, end_unix_ns: int, failure: bytes) -> bytes:
     return prefix + ERROR_LAYOUT.pack(end_unix_ns) + failure
 
 
+_pack_span = SPAN_LAYOUT.pack
+_names: dict[str, bytes] = {}
+"""Fields of spans' names, which come again and again; `MAX_KEPT_NAMES` at most."""
+
+
+def _name_field(name: str) -> bytes:
+    field = encode_field(TAG_NAME, name, MAX_NAME_BYTES)
+    if len(_names) < MAX_KEPT_NAMES and len(name) <= MAX_KEPT_NAME:
+        _names[name] = field
+    return field
+
+
 def encode_span(
     prefix: bytes,
     span_id: bytes,
@@ -100,8 +116,8 @@ def encode_span(
     return b"".join(
         (
             prefix,
-            SPAN_LAYOUT.pack(span_id, parent_span_id or NO_SPAN, start_unix_ns, end_unix_ns, flags),
-            encode_field(TAG_NAME, name, MAX_NAME_BYTES),
+            _pack_span(span_id, parent_span_id or NO_SPAN, start_unix_ns, end_unix_ns, flags),
+            _names.get(name) or _name_field(name),
             encode_field(TAG_ATTRIBUTES, attributes_json),
             failure,
         )

@@ -5,16 +5,20 @@ import struct
 MAX_FIELD_BYTES = 0xFFFF
 FIELD_LAYOUT = struct.Struct(">BH")
 """Tag, and how many bytes follow."""
+_pack = FIELD_LAYOUT.pack
 
 
 def encode_field(tag: int, text: str, limit: int = MAX_FIELD_BYTES) -> bytes:
     """One tagged text, cut at `limit` bytes between characters; empty text is no field."""
     if not text:
         return b""
-    data = text.encode("utf-8", "backslashreplace")
+    try:
+        data = text.encode()
+    except UnicodeEncodeError:
+        data = text.encode("utf-8", "backslashreplace")
     if len(data) > limit:
         data = cut_utf8(data, limit)
-    return FIELD_LAYOUT.pack(tag, len(data)) + data
+    return _pack(tag, len(data)) + data
 
 
 def cut_utf8(data: bytes, limit: int) -> bytes:

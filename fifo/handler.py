@@ -1,8 +1,8 @@
 """`capture`: a handler's start and its result or error, sent to the extension."""
 
 import os
-import sys
 
+from fifo import current
 from fifo.current import current_invocation, current_span_id, process_writer
 from fifo.wrapping import like, without_our_frame
 from fifo.writer import Invocation, Writer, integer_in
@@ -67,7 +67,7 @@ def _capture(
         token = current_invocation.set(invocation)
         outer = current_span_id.set(None)
         # Only where the function exports with it: then what it traces hangs on our span.
-        otel = sys.modules.get("fifo.otel")
+        otel = current.otel
         attached = otel.attach(invocation) if otel is not None else None
         try:
             result = handler(*args, **kwargs)
@@ -76,9 +76,8 @@ def _capture(
             sender.error(invocation, error)
             raise
         finally:
-            otel = otel or sys.modules.get("fifo.otel")
-            if otel is not None:
-                otel.detach(attached)
+            if current.otel is not None:
+                current.otel.detach(attached)
             sender.current = None
             current_span_id.reset(outer)
             current_invocation.reset(token)
@@ -93,15 +92,18 @@ def _begin(
 ) -> "Invocation | None":
     """START for the invocation of this call; None where there is none to speak of."""
     try:
-        event = kwargs.get("event", args[0] if args else None)
-        context = kwargs.get("context", args[-1] if args else None)
+        if kwargs or len(args) != 2:
+            event = kwargs.get("event", args[0] if args else None)
+            context = kwargs.get("context", args[-1] if args else None)
+        else:
+            event, context = args  # as Lambda calls it
         request_id = getattr(context, "aws_request_id", None)
         if not isinstance(request_id, str):
             return None
         around = current_invocation.get()
         if around is not None and around.request_id == request_id:
             return None  # decorated twice, or wrapped and decorated
-        otel = sys.modules.get("fifo.otel")
+        otel = current.otel
         invocation = sender.start(
             request_id,
             deadline_unix_ms=_deadline_unix_ms(context, sender),

@@ -78,7 +78,7 @@ SPAN_LAYOUT = struct.Struct(">8s8sQQB")
 EVENT_LAYOUT = struct.Struct(">Q8s")
 
 
-_LET_THROUGH = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+_LET_THROUGH = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 
 
 def valid_request_id(request_id: str) -> bool:
@@ -86,7 +86,11 @@ def valid_request_id(request_id: str) -> bool:
 
     Lambda's are UUIDs; letters, digits, ``-`` and ``_`` are let through.
     """
-    return 0 < len(request_id) <= MAX_REQUEST_ID_BYTES and not request_id.strip(_LET_THROUGH)
+    return (
+        0 < len(request_id) <= MAX_REQUEST_ID_BYTES
+        and request_id.isascii()
+        and not request_id.encode().translate(None, _LET_THROUGH)
+    )
 
 
 class Message:

@@ -8,6 +8,7 @@ span as its parent.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from contextvars import ContextVar, Token
 
@@ -23,6 +24,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
+from fifo import current as current_state
 from fifo import propagation
 from fifo.current import current_invocation, invocation_of, process_writer
 from fifo.otlp_bytes import INVOCATION_ID, LAMBDA_SCOPE
@@ -178,3 +180,6 @@ def _context_of(
         trace_flags=TraceFlags(invocation.sdk_flags),
     )
     return set_span_in_context(NonRecordingSpan(span_context), context)
+
+
+current_state.otel = sys.modules[__name__]

@@ -16,7 +16,7 @@ byte is ``{``.
 """
 
 import struct
-import zlib
+from zlib import crc32
 
 MAGIC = b"\xff\x53"
 VERSION = 1
@@ -37,6 +37,8 @@ hostile file may claim that one begins there."""
 
 _HEADER = struct.Struct(">2sBBHHIII")
 _CRC = struct.Struct(">I")
+_pack_header = _HEADER.pack
+_pack_crc = _CRC.pack
 _CHECKED_BYTES = _HEADER.size
 _FRAME_START = MAGIC[0]
 _LINE_START = ord("{")
@@ -87,10 +89,10 @@ def encode_frame(
     kind: int, writer_id: int, counter: int, body: bytes, sequence: int = 0, count: int = 1
 ) -> bytes:
     """One frame; a body of more than `MAX_BODY_BYTES` is for a file, never for a pipe."""
-    head = _HEADER.pack(
+    head = _pack_header(
         MAGIC, VERSION, kind, sequence, count, writer_id, counter & 0xFFFFFFFF, len(body)
     )
-    return b"".join((head, _CRC.pack(zlib.crc32(body, zlib.crc32(head))), body))
+    return head + _pack_crc(crc32(body, crc32(head))) + body
 
 
 def encode_parts(
@@ -100,7 +102,7 @@ def encode_parts(
     opening = _HEADER.pack(
         MAGIC, VERSION, kind, 0, 1, writer_id, counter & 0xFFFFFFFF, len(head) + len(data)
     )
-    checksum = zlib.crc32(data, zlib.crc32(head, zlib.crc32(opening)))
+    checksum = crc32(data, crc32(head, crc32(opening)))
     return opening, _CRC.pack(checksum), head, data
 
 
@@ -224,9 +226,9 @@ class Decoder:
         if body_end > end:
             return None, 1
         body = buffer[body_start:body_end]
-        checked = zlib.crc32(buffer[position : position + _CHECKED_BYTES])
+        checked = crc32(buffer[position : position + _CHECKED_BYTES])
         (crc,) = _CRC.unpack_from(buffer, position + _CHECKED_BYTES)
-        if zlib.crc32(body, checked) != crc:
+        if crc32(body, checked) != crc:
             if length > MAX_BODY_BYTES:
                 self._refuted_bytes += length
                 if self._refuted_bytes > MAX_REFUTED_BYTES:

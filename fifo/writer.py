@@ -22,6 +22,7 @@ from fifo.bounded_json import Encoder, attributes_text
 from fifo.errors import HostilePathError, ProtocolError
 from fifo.failures import failure_of
 from fifo.fields import cut_utf8, encode_field
+from fifo.identifiers import Identifiers
 from fifo.outlet import Outlet
 
 TYPE_CHECKING = False
@@ -102,7 +103,6 @@ class Writer:
         "_budget_s",
         "_control",
         "_directory",
-        "_draw",
         "_drops_told",
         "_environ",
         "_known",
@@ -113,14 +113,15 @@ class Writer:
         "_propagators_of",
         "_record",
         "_started",
-        "_unix_ns",
         "current",
         "cut_count",
         "dropped_count",
         "encoder",
         "fault_count",
+        "identifiers",
         "policy",
         "request_encoder",
+        "unix_ns",
     )
 
     def __init__(
@@ -136,9 +137,9 @@ class Writer:
         self._directory = directory
         self._environ = environ
         self._budget_s = budget_s
-        self._draw = draw
         self._monotonic = monotonic
-        self._unix_ns = unix_ns
+        self.unix_ns = unix_ns
+        self.identifiers = Identifiers(draw)
         self._control = -1
         self._started = False
         self._known = _Known((None,) * 4)
@@ -202,8 +203,9 @@ class Writer:
                 own, parent = of_sdk
                 trace_id, span_id = own.trace_id, own.span_id
             else:
-                span_id = self._random_id(8)
-                trace_id = self._random_id(16) if parent is None else parent.trace_id
+                trace_id, span_id = self.identifiers.of_invocation()
+                if parent is not None:
+                    trace_id = parent.trace_id
             prefix = encoding.encode_prefix(request_id, span_id)
             invocation = Invocation(request_id, trace_id, span_id, prefix)
             invocation.propagators = names
@@ -235,7 +237,7 @@ class Writer:
             body = encoding.encode_start(
                 prefix,
                 trace_id,
-                self._unix_ns(),
+                self.unix_ns(),
                 deadline_unix_ms,
                 known.memory_mb,
                 outlet.pid,
@@ -258,7 +260,7 @@ class Writer:
             if not self.policy.request or limit <= 0 or self._is_spared(invocation):
                 return
             body = self.request_encoder.body(event, limit)
-            self._send_body(invocation, messages.REQUEST, self._unix_ns(), body)
+            self._send_body(invocation, messages.REQUEST, self.unix_ns(), body)
         except Exception:  # noqa: BLE001 - a fault of ours is not the function's
             self.fault_count += 1
 
@@ -272,7 +274,7 @@ class Writer:
     ) -> None:
         """Send RESULT; the options narrow the extension's policy and never widen it."""
         try:
-            end_unix_ns = self._unix_ns()
+            end_unix_ns = self.unix_ns()
             outcome = triggers.outcome_of(invocation.trigger, value)
             if outcome:
                 self._hand_over(
@@ -294,7 +296,7 @@ class Writer:
     def error(self, invocation: Invocation, error: BaseException) -> None:
         """Send ERROR."""
         try:
-            end_unix_ns = self._unix_ns()
+            end_unix_ns = self.unix_ns()
             body = encoding.encode_error(invocation.prefix, end_unix_ns, failure_of(error))
             self._hand_over(invocation, messages.ERROR, body)
         except Exception:  # noqa: BLE001 - a fault of ours is not the function's
@@ -306,7 +308,7 @@ class Writer:
             if self._is_spared(invocation):
                 return
             body = self._body(value, None, None)
-            self._send_body(invocation, messages.PARTIAL, self._unix_ns(), body)
+            self._send_body(invocation, messages.PARTIAL, self.unix_ns(), body)
         except Exception:  # noqa: BLE001 - a fault of ours is not the function's
             self.fault_count += 1
 
@@ -319,7 +321,7 @@ class Writer:
                 return
             text = attributes_text(attributes)
             body = encoding.encode_event(
-                invocation.prefix, self._unix_ns(), span_id, str(name), text
+                invocation.prefix, self.unix_ns(), span_id, str(name), text
             )
             self._hand_over(invocation, messages.EVENT, body)
         except Exception:  # noqa: BLE001 - a fault of ours is not the function's
@@ -344,10 +346,10 @@ class Writer:
                 span_id,
                 parent_span_id,
                 start_unix_ns,
-                self._unix_ns(),
-                str(name),
-                attributes_text(attributes),
-                b"" if error is None else failure_of(error),
+                self.unix_ns(),
+                name if type(name) is str else str(name),
+                attributes_text(attributes) if attributes else "",
+                failure_of(error) if error is not None else b"",
             )
             self._hand_over(invocation, messages.SPAN, body)
         except Exception:  # noqa: BLE001 - a fault of ours is not the function's
@@ -406,14 +408,6 @@ class Writer:
                 return False
             time.sleep(min(nap_s, left_s))
             nap_s = min(2 * nap_s, _LONGEST_NAP_S)
-
-    def random_span_id(self) -> bytes:
-        """Eight bytes from the operating system, never all zero."""
-        return self._random_id(8)
-
-    def unix_ns(self) -> int:
-        """Now."""
-        return self._unix_ns()
 
     def close(self) -> None:
         """Close the descriptors."""
@@ -508,12 +502,6 @@ class Writer:
         policy = mailbox.decode_policy(record)
         if policy is not None:
             self.policy, self._record = policy, record
-
-    def _random_id(self, size: int) -> bytes:
-        while True:
-            drawn = self._draw(size)
-            if drawn.strip(b"\0"):
-                return drawn
 
 
 def integer_in(value: object) -> int:

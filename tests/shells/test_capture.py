@@ -40,7 +40,7 @@ class Context:
 def writer(reading_end: ReadingEnd, monkeypatch: pytest.MonkeyPatch) -> Writer:
     """This process's writer, into the test's own folder."""
     made = Writer(str(reading_end.directory), environ={}, budget_s=60.0)
-    monkeypatch.setattr(current, "_writer", made)
+    monkeypatch.setattr(current, "made_writer", made)
     return made
 
 

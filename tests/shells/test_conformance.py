@@ -184,7 +184,7 @@ def recorded(
 ) -> list[Record]:
     """What the writer says of one invocation, as the lifecycle understands it."""
     writer = Writer(str(end.directory), environ={})
-    monkeypatch.setattr(current, "_writer", writer)
+    monkeypatch.setattr(current, "made_writer", writer)
 
     class LambdaContext:
         aws_request_id = "r-1"

@@ -32,7 +32,7 @@ def run(
 ) -> tuple[list[Any], dict[str, str], dict[str, str]]:
     """(Messages, headers in the handler, headers in a span of it)."""
     writer = Writer(str(end.directory), environ=environ)
-    monkeypatch.setattr(current, "_writer", writer)
+    monkeypatch.setattr(current, "made_writer", writer)
     outside: dict[str, str] = {}
     inside: dict[str, str] = {}
 

@@ -22,7 +22,7 @@ def test_a_record_has_the_current_span(
     reading_end: ReadingEnd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The invocation's, a child's, and none outside."""
-    monkeypatch.setattr(current, "_writer", Writer(str(reading_end.directory), environ={}))
+    monkeypatch.setattr(current, "made_writer", Writer(str(reading_end.directory), environ={}))
     seen: list[tuple[Any, ...]] = []
 
     def note() -> None:

@@ -128,7 +128,7 @@ def test_a_plain_thread_asks_for_the_parent(
 ) -> None:
     """`parent_context` gives the invocation's span to code in a context of its own."""
     writer = make_writer(reading_end)
-    monkeypatch.setattr(current, "_writer", writer)
+    monkeypatch.setattr(current, "made_writer", writer)
     assert trace.get_current_span(otel.parent_context()) is trace.INVALID_SPAN
     invocation = writer.start("r-1")
     assert invocation is not None
@@ -254,7 +254,7 @@ def test_spans_of_both_kinds_hang_on_each_other(
 ) -> None:
     """The SDK's inside of ours has ours as its parent, and a call from it names the SDK's."""
     writer = make_writer(reading_end)
-    monkeypatch.setattr(current, "_writer", writer)
+    monkeypatch.setattr(current, "made_writer", writer)
     memory = InMemorySpanExporter()
     tracer = traced(memory)
     told: list[str] = []
@@ -294,7 +294,7 @@ def test_an_sdk_that_is_set_up_inside_of_a_call_has_its_parent_too(
         "import sys, fifo\n"
         "from fifo import current\n"
         "from fifo.writer import Writer\n"
-        "current._writer = writer = Writer(sys.argv[1], environ={})\n"
+        "current.made_writer = writer = Writer(sys.argv[1], environ={})\n"
         "class Context:\n"
         "    aws_request_id = 'r-1'\n"
         "@fifo.capture\n"
@@ -325,7 +325,7 @@ def test_a_handler_inside_of_the_instrumentation_has_its_span(
 ) -> None:
     """START tells its IDs and its parent, so that there is one span from the start."""
     writer = make_writer(reading_end)
-    monkeypatch.setattr(current, "_writer", writer)
+    monkeypatch.setattr(current, "made_writer", writer)
     memory = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(memory))

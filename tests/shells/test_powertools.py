@@ -33,7 +33,7 @@ class LambdaContext:
 def writer(reading_end: ReadingEnd, monkeypatch: pytest.MonkeyPatch) -> Writer:
     """The process's own, into the FIFO of the test."""
     made = Writer(str(reading_end.directory), environ={})
-    monkeypatch.setattr(current, "_writer", made)
+    monkeypatch.setattr(current, "made_writer", made)
     return made
 
 
