@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import random
 import re
 import ssl
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import requests
 import trustme
 import yaml
 
@@ -25,8 +27,9 @@ from sandbox.environment import Function, LambdaEnvironment
 from sandbox.launcher import write_extensions
 from tests.backend import MIB, Backend, Rules
 from tests.core.test_backlog import ONE
+from tests.whole.emulator import free_port
 from tests.whole.scenario import FOLDER, HANDLER
-from tests.whole.test_receivers import ARRIVED_S, otel_collector
+from tests.whole.test_receivers import ARRIVED_S, READY_S, Printing, otel_collector
 
 BACKENDS = Path(__file__).resolve().parents[2] / "docs" / "backends"
 LONG_S = 10.0
@@ -109,6 +112,16 @@ class Certificates:
         self.authority.configure_trust(context)
         context.verify_mode = ssl.CERT_REQUIRED
         return context
+
+    def files_of_server(self) -> str:
+        """The same for a Collector: YAML for its receiver's `tls`."""
+        server = self.authority.issue_cert("127.0.0.1")
+        server.cert_chain_pems[0].write_to_path(str(self.folder / "server.pem"))
+        server.private_key_pem.write_to_path(str(self.folder / "server-key.pem"))
+        self.authority.cert_pem.write_to_path(str(self.folder / "clients.pem"))
+        names = {"cert_file": "server", "key_file": "server-key", "client_ca_file": "clients"}
+        pairs = (f"{key}: '{self.folder}/{name}.pem'" for key, name in names.items())
+        return f"{{{', '.join(pairs)}}}"
 
     def variables(self) -> dict[str, str]:
         """What jaeger.yaml asks for."""
@@ -301,17 +314,56 @@ def test_the_receiver_in_jaeger_knows_the_client_by_its_certificate(tmp_path: Pa
     """Jaeger 2 is made of the Collector's OTLP receiver; without a certificate it takes nothing."""
     certificates = Certificates(tmp_path)
     variables = {"SPANPIPE_CONFIG": str(BACKENDS / "jaeger.yaml"), **certificates.variables()}
-    server = certificates.authority.issue_cert("127.0.0.1")
-    server.cert_chain_pems[0].write_to_path(str(tmp_path / "server.pem"))
-    server.private_key_pem.write_to_path(str(tmp_path / "server-key.pem"))
-    tls = (
-        f"{{cert_file: '{tmp_path}/server.pem', key_file: '{tmp_path}/server-key.pem', "
-        f"client_ca_file: '{tmp_path}/ca.pem'}}"
-    )
-    with otel_collector(tmp_path, tls) as (output, _, http_port):
+    with otel_collector(tmp_path, certificates.files_of_server()) as (output, _, http_port):
         variables["JAEGER_URL"] = f"https://127.0.0.1:{http_port}"
         changed = without_authentication("jaeger", variables, tmp_path)
         assert verdicts(export(changed, [ONE])) == {Verdict.RETRYABLE}
         assert verdicts(export(variables, [ONE])) == {Verdict.ACCEPTED}
         printed = output.wait_for(r"faas\.invocation_id: *Str\(r\)", ARRIVED_S)
         assert printed.count("faas.invocation_id") == 1
+
+
+@pytest.mark.receiver
+def test_a_jaeger_shows_the_trace(tmp_path: Path) -> None:
+    """A real one, named in $JAEGER since its build takes minutes: its query API has the span.
+
+    With Go, in a module of its own: ``go get github.com/jaegertracing/jaeger/cmd/jaeger@v1.76.0``,
+    then ``go build`` of the same.
+    """
+    program = os.environ.get("JAEGER")
+    if program is None:
+        pytest.skip("JAEGER does not name a Jaeger 2")
+    certificates = Certificates(tmp_path)
+    variables = {"SPANPIPE_CONFIG": str(BACKENDS / "jaeger.yaml"), **certificates.variables()}
+    tls = certificates.files_of_server()
+    otlp, query, query_grpc = free_port(), free_port(), free_port()
+    (tmp_path / "jaeger.yaml").write_text(
+        "service:\n"
+        "  extensions: [jaeger_storage, jaeger_query]\n"
+        "  telemetry: {metrics: {level: none}}\n"
+        "  pipelines: {traces: {receivers: [otlp], exporters: [jaeger_storage_exporter]}}\n"
+        "extensions:\n"
+        "  jaeger_query:\n"
+        "    storage: {traces: memory}\n"
+        f"    http: {{endpoint: '127.0.0.1:{query}'}}\n"
+        f"    grpc: {{endpoint: '127.0.0.1:{query_grpc}'}}\n"
+        "  jaeger_storage: {backends: {memory: {memory: {max_traces: 10}}}}\n"
+        "receivers:\n"
+        f"  otlp: {{protocols: {{http: {{endpoint: '127.0.0.1:{otlp}', tls: {tls}}}}}}}\n"
+        "exporters: {jaeger_storage_exporter: {trace_storage: memory}}\n"
+    )
+    one = replace(ONE, trace_id=bytes(range(16)), span_id=bytes(range(1, 9)), start_unix_ns=10**18)
+    output = Printing([program, "--config", str(tmp_path / "jaeger.yaml")], tmp_path)
+    try:
+        output.wait_for("Everything is ready", READY_S)
+        variables["JAEGER_URL"] = f"https://127.0.0.1:{otlp}"
+        changed = without_authentication("jaeger", variables, tmp_path)
+        assert verdicts(export(changed, [one])) == {Verdict.RETRYABLE}
+        assert verdicts(export(variables, [one])) == {Verdict.ACCEPTED}
+        url = f"http://127.0.0.1:{query}/api/traces/{one.trace_id.hex()}"
+        (trace,) = requests.get(url, timeout=LONG_S).json()["data"]
+    finally:
+        output.close()
+    assert [span["spanID"] for span in trace["spans"]] == [one.span_id.hex()]
+    told = {tag["key"]: tag["value"] for tag in trace["spans"][0]["tags"]}
+    assert told["faas.invocation_id"] == one.request_id

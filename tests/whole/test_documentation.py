@@ -1,0 +1,121 @@
+"""The pages' examples are run: handlers in the sandbox, the quick start as a new user would."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import urllib.request
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from sandbox.environment import Function, LambdaEnvironment
+from sandbox.launcher import write_extensions
+from sandbox.receiver import Receiver
+from tests.pages import ROOT, Code, anchors, blocks
+
+EVENT = b'{"id": 7, "name": "you"}'
+"""What every handler in the pages can work with."""
+HANDLERS = [code for code in blocks("python") if "def handler(" in code.text and not code.not_run]
+START_S = 60.0
+ARRIVED_S = 10.0
+
+
+@pytest.mark.parametrize("code", HANDLERS, ids=str)
+def test_a_handler_gives_one_span_with_its_result(code: Code, tmp_path: Path) -> None:
+    """As it stands in the page, in an environment with the real extension."""
+    (tmp_path / "app.py").write_text(code.text)
+    with Receiver() as receiver:
+        environ = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": receiver.http_endpoint}
+        function = Function("app.handler", str(tmp_path), environ=environ)
+        with LambdaEnvironment(function, str(write_extensions(tmp_path))) as environment:
+            invocation = environment.invoke(EVENT)
+        told = [
+            {one.key: one.value.string_value for one in span.attributes}
+            for span in receiver.spans()
+        ]
+    bodies = [one["spanpipe.result.body"] for one in told if "spanpipe.result.body" in one]
+    # A file's payload is taken as it stands; so is a line's.
+    assert [body.replace(" ", "") for body in bodies] == [
+        invocation.payload.decode().replace(" ", "")
+    ]
+
+
+def test_handlers_in_the_pages_are_run() -> None:
+    """Those of the README and the guides, so that the test above is not of nothing."""
+    assert len(HANDLERS) >= 6
+
+
+def test_the_quick_start_shows_a_trace(tmp_path: Path) -> None:
+    """Its function and its commands, with the ports that are free and without a browser."""
+    (python,) = [code for code in blocks("python") if code.page == "docs/quick-start.md"]
+    (tmp_path / "app.py").write_text(python.text)
+    block = next(
+        code.text
+        for code in blocks("sh")
+        if code.page == "docs/quick-start.md" and "spanpipe view" in code.text
+    )
+    activate, view, run = (line.partition("#")[0].strip() for line in block.splitlines())
+    assert activate == ". spanpipe/.venv/bin/activate"
+    environ = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    view = view.removesuffix("&").replace("--open", "--http-port 0 --grpc-port 0 --page-port 0")
+    shown = subprocess.Popen(
+        ["sh", "-c", f"exec {view}"], env=environ, cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert shown.stdout is not None
+        printed = [shown.stdout.readline() for _ in range(3)]
+        endpoint, page = printed[0].split()[1], printed[2].split()[1]
+        run = run.replace("http://localhost:4318/v1/traces", endpoint)
+        done = subprocess.run(
+            ["sh", "-c", run],
+            cwd=tmp_path,
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=START_S,
+            check=False,
+        )
+        assert (done.returncode, "exported 3" in done.stdout) == (0, True), done
+        with urllib.request.urlopen(page, timeout=ARRIVED_S) as answer:  # noqa: S310 - loopback
+            assert b"<title>" in answer.read()
+    finally:
+        shown.terminate()
+        shown.wait()
+
+
+class Headings(HTMLParser):
+    """The names that a page of the site can be entered by."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names |= {value for name, value in attrs if name == "id" and value}
+
+
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    """Every page of the guides is in it, and can be entered by the headings that a forge makes."""
+    makefile = (ROOT / "Makefile").read_text()
+    assert "--fail-on-warning --keep-going" in makefile
+    command = [sys.executable, "-m", "sphinx", "--quiet", "--fail-on-warning", "--keep-going"]
+    command += ["--conf-dir", "docs/site", "--doctree-dir", str(tmp_path / "doctrees")]
+    done = subprocess.run(
+        [*command, ".", str(tmp_path / "site")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    for page in (ROOT / "docs").glob("*.md"):
+        site = tmp_path / "site" / "docs" / f"{page.stem}.html"
+        assert site.is_file(), f"{page.name} has no place in NAVIGATION of docs/site/conf.py"
+        headings = Headings()
+        headings.feed(site.read_text())
+        found = {re.sub(r"-+", "-", name) for name in headings.names}
+        assert {re.sub(r"-+", "-", name) for name in anchors(page)} <= found
