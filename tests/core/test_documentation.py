@@ -27,7 +27,7 @@ TARGETS = set(
 CONFIG_KEYS = set(yaml.safe_load((ROOT / "config.yaml").read_text()))
 FAULT_KEYS = set(yaml.safe_load((ROOT / "examples" / "faults.yaml").read_text()))
 OTHERS = {
-    *(".", "[", "cd", "cp", "echo", "export", "fg", "mkdir", "mv", "printf", "unzip"),
+    *(".", "[", "cd", "cp", "echo", "export", "fg", "mkdir", "mv", "printf", "unzip", "zip"),
     *("apt-get", "aws", "cdk", "curl", "docker", "git", "jq", "npm", "npx", "pip", "sam"),
     *("terraform", "uv", "spanpipe_result"),
 }
