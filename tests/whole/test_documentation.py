@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -38,15 +39,14 @@ def test_a_handler_gives_one_span_with_its_result(code: Code, tmp_path: Path) ->
             for span in receiver.spans()
         ]
     bodies = [one["spanpipe.result.body"] for one in told if "spanpipe.result.body" in one]
-    # A file's payload is taken as it stands; so is a line's.
-    assert [body.replace(" ", "") for body in bodies] == [
-        invocation.payload.decode().replace(" ", "")
-    ]
+    assert [json.loads(body) for body in bodies] == [json.loads(invocation.payload)]
 
 
 def test_handlers_in_the_pages_are_run() -> None:
     """Those of the README and the guides, so that the test above is not of nothing."""
     assert len(HANDLERS) >= 6
+    assert len(RUNS) >= 3
+    assert {code.page for code in BY_HAND} >= {"fifo/PROTOCOL.md", "docs/other-languages.md"}
 
 
 def test_the_quick_start_shows_a_trace(tmp_path: Path) -> None:
@@ -85,6 +85,56 @@ def test_the_quick_start_shows_a_trace(tmp_path: Path) -> None:
     finally:
         shown.terminate()
         shown.wait()
+
+
+RUNS = [
+    line.partition("#")[0].strip()
+    for code in blocks("sh")
+    if code.page == "docs/quick-start.md"
+    for line in code.text.splitlines()
+    if line.startswith("spanpipe run") and "--endpoint" not in line
+]
+
+
+@pytest.mark.parametrize("line", RUNS)
+def test_the_quick_starts_other_runs_succeed(line: str, tmp_path: Path) -> None:
+    """Every invocation gives its one span: status 0."""
+    (python,) = [code for code in blocks("python") if code.page == "docs/quick-start.md"]
+    (tmp_path / "app.py").write_text(python.text)
+    done = subprocess.run(
+        ["sh", "-c", line.replace(" spanpipe/", f" {ROOT}/")],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=START_S,
+        check=False,
+    )
+    assert (done.returncode, "0 lost" in done.stdout) == (0, True), done
+
+
+BY_HAND = [code for code in blocks("sh") if "$id" in code.text and "$json" in code.text]
+SPEAKS = """\
+import json, os, subprocess
+
+def handler(event, context):
+    told = {"id": context.aws_request_id, "json": json.dumps({"by": "hand"})}
+    subprocess.run(["sh", "-c", event["block"]], env={**os.environ, **told}, check=True)
+"""
+
+
+@pytest.mark.parametrize("code", BY_HAND, ids=str)
+def test_what_a_shell_says_by_hand_arrives(code: Code, tmp_path: Path) -> None:
+    """A line into the FIFO, or a file, from a function that has no writer."""
+    (tmp_path / "app.py").write_text(SPEAKS)
+    block = code.text.replace("f=/tmp/", 'f="$SPANPIPE_DIR"/')
+    with Receiver() as receiver:
+        environ = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": receiver.http_endpoint}
+        function = Function("app.handler", str(tmp_path), environ=environ)
+        with LambdaEnvironment(function, str(write_extensions(tmp_path))) as environment:
+            environment.invoke(json.dumps({"block": block}).encode())
+        told = {one.key: one.value for span in receiver.spans() for one in span.attributes}
+    assert json.loads(told["spanpipe.result.body"].string_value) == {"by": "hand"}
 
 
 class Headings(HTMLParser):
