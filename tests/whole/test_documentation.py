@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 import urllib.request
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -16,7 +14,7 @@ import pytest
 from sandbox.environment import Function, LambdaEnvironment
 from sandbox.launcher import write_extensions
 from sandbox.receiver import Receiver
-from tests.pages import ROOT, Code, anchors, blocks
+from tests.pages import ROOT, Code, blocks
 
 EVENT = b'{"id": 7, "name": "you"}'
 """What every handler in the pages can work with."""
@@ -137,19 +135,8 @@ def test_what_a_shell_says_by_hand_arrives(code: Code, tmp_path: Path) -> None:
     assert json.loads(told["spanpipe.result.body"].string_value) == {"by": "hand"}
 
 
-class Headings(HTMLParser):
-    """The names that a page of the site can be entered by."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: set[str] = set()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.names |= {value for name, value in attrs if name == "id" and value}
-
-
 def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
-    """Every page of the guides is in it, and can be entered by the headings that a forge makes."""
+    """A link that leads nowhere, or to no heading, would be one; every page here is in it."""
     makefile = (ROOT / "Makefile").read_text()
     assert "--fail-on-warning --keep-going" in makefile
     command = [sys.executable, "-m", "sphinx", "--quiet", "--fail-on-warning", "--keep-going"]
@@ -165,7 +152,3 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     for page in (ROOT / "docs").glob("*.md"):
         site = tmp_path / "site" / "docs" / f"{page.stem}.html"
         assert site.is_file(), f"{page.name} has no place in NAVIGATION of docs/site/conf.py"
-        headings = Headings()
-        headings.feed(site.read_text())
-        found = {re.sub(r"-+", "-", name) for name in headings.names}
-        assert {re.sub(r"-+", "-", name) for name in anchors(page)} <= found
