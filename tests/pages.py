@@ -13,7 +13,10 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 ROOT = Path(__file__).resolve().parents[1]
-_GLOBS = ("*.md", "docs/**/*.md", "fifo/*.md", "writers/**/README.md", "examples/**/*.md")
+_GLOBS = (
+    *("*.md", "bench/*.md", "deploy/**/*.md", "docs/**/*.md", "examples/**/*.md", "fifo/*.md"),
+    "writers/**/README.md",
+)
 _NOT_RUN = re.compile(r"<!-- not run: (.+?) -->")
 
 

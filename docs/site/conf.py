@@ -31,6 +31,7 @@ NAVIGATION = {
         "fifo/PROTOCOL",
         "writers/README",
         "docs/benchmarks",
+        "bench/BASELINES",
     ),
     "How it is built": ("ARCHITECTURE", "SECURITY", "CONTRIBUTING", "CHANGELOG"),
 }
