@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 RUN_TESTS = t=$$(mktemp -d) && trap 'rm -rf "$$t"' EXIT && \
 	TMPDIR="$$t" $(BIN)/python -m pytest -n 2 --basetemp="$$t/pytest"
 
-.PHONY: help demo test soak chaos fuzz test-all test-rings check lint bench layer diagram pages \
+.PHONY: help demo test soak chaos fuzz test-all test-rings check lint bench layer diagram pages docs \
 	coverage clean
 
 help: ## this list
@@ -68,6 +68,11 @@ diagram: $(VENV)/ready ## draw the lifecycle's table into ARCHITECTURE.md
 pages: $(VENV)/ready ## write the reference pages in docs/ from the code
 	$(BIN)/python -m docs.configuration_page && $(BIN)/python -m docs.attributes_page && \
 		$(BIN)/python -m docs.troubleshooting_page
+
+docs: $(VENV)/ready ## the documentation as a site, in build/docs
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --jobs auto \
+		--conf-dir docs/site --doctree-dir build/doctrees . build/docs
+	@echo build/docs/index.html
 
 coverage: $(VENV)/ready ## which lines nobody ran
 	$(BIN)/coverage erase && $(BIN)/coverage run -m pytest -m "not emulator and not receiver and not registry" \

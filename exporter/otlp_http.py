@@ -32,6 +32,8 @@ MAX_ANSWER_BYTES = 65_536
 
 RETRYABLE_STATUSES = frozenset({429, 502, 503, 504})
 """OTLP specification, "Retryable Response Codes"."""
+SUCCESS_STATUSES = frozenset({200, 202})
+"""OTLP says 200; Datadog's intake says 202, and what has arrived must not count as dropped."""
 TOO_LARGE_STATUS = 413
 KEPT_STATUSES = frozenset({401, 403})
 """A key may be rotating: what a wrong one refuses is kept."""
@@ -226,7 +228,7 @@ class _Session(requests.Session):
             raise TimeoutError("cut off inside the answer")
         status = response.status_code
         named = f"{self._endpoint} answered {status} {response.reason or ''}".rstrip()
-        if status == 200:
+        if status in SUCCESS_STATUSES:
             rejected, message = self._partial_success(body)
             if rejected:
                 raise self._judged(

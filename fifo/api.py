@@ -30,7 +30,10 @@ _CO_COROUTINE = 0x80
 class Span:
     """Work inside an invocation: a context manager that sends one span when it ends.
 
-    Outside an invocation it does nothing. `set` adds an attribute while it is open.
+    Made by `span`, which says what `name` and `attributes` may be. `writer` None: the process's
+    own. `span_id` has its 8 bytes while it is open, None outside an invocation, where it does
+    nothing. An exception that leaves the block is noted in the span, and goes on unchanged.
+    Raises TypeError or ValueError where `attributes` is no mapping, else nothing of its own.
     """
 
     __slots__ = (
@@ -63,7 +66,10 @@ class Span:
         self._attached: object
 
     def set(self, key: str, value: "AttributeValue") -> None:
-        """Add one attribute."""
+        """Add the attribute `key` with `value`, or replace it, while the span is open.
+
+        Values as in `span`. Never raises.
+        """
         self._attributes[key] = value
 
     def __enter__(self) -> "Span":
@@ -105,7 +111,10 @@ class Span:
         )
 
     def __call__(self, function: "Function") -> "Function":
-        """As a decorator: every call of `function` is a span, coroutine functions too."""
+        """As a decorator: every call of `function` is a span, coroutine functions too.
+
+        Returns a function of the same name, which returns and raises what `function` does.
+        """
         name, attributes, writer = self._name, self._attributes, self._writer
         code = getattr(function, "__code__", None)
         if code is not None and code.co_flags & _CO_COROUTINE:
@@ -136,14 +145,26 @@ def span(name: "Function") -> "Function": ...
 @overload
 def span(name: str, attributes: "Mapping[str, AttributeValue] | None" = None) -> Span: ...
 def span(name: "Any", attributes: "Mapping[str, AttributeValue] | None" = None) -> "Any":
-    """``with span("query", {"db": "orders"}):``, ``@span("query")`` or ``@span``."""
+    """A child span: ``with span("query", {"db": "orders"}):``, ``@span("query")`` or ``@span``.
+
+    `name` is a text of 1,024 bytes at most, or the function to decorate, whose name it takes.
+    `attributes` are names with texts, numbers, true, false or lists of texts: 128 are kept, and
+    none where they have more than 32,768 bytes of JSON together, which is said in their place. It
+    hangs on the span around it, else on the invocation's.
+    Raises TypeError or ValueError where `attributes` is no mapping; what cannot be sent is dropped
+    and counted, never raised. Source: ``PROTOCOL.md``, SPAN.
+    """
     if type(name) is not str and callable(name):
         return Span(getattr(name, "__qualname__", "span"))(name)
     return Span(name, attributes)
 
 
 def event(name: str, attributes: "Mapping[str, AttributeValue] | None" = None) -> None:
-    """A moment in the open span; outside an invocation nothing."""
+    """A moment in the open span, else in the invocation's; outside an invocation nothing.
+
+    `name` and `attributes` as in `span`. What cannot be sent is dropped and counted, never raised.
+    Source: ``PROTOCOL.md``, EVENT.
+    """
     writer = process_writer()
     invocation = invocation_of(writer)
     if invocation is not None:
@@ -151,7 +172,13 @@ def event(name: str, attributes: "Mapping[str, AttributeValue] | None" = None) -
 
 
 def emit(value: object) -> None:
-    """A partial result, sent now; outside an invocation nothing."""
+    """A partial result, sent now; outside an invocation nothing.
+
+    `value` is what a handler might return: JSON's kinds, a text or bytes; of another object its
+    type and its `repr` go. It is cut at `capture.max_body_bytes` (64 KiB where not set), redacted
+    like a result, and stands as an event in the invocation's span: a timeout shows how far it came.
+    What cannot be sent is dropped and counted, never raised. Source: ``PROTOCOL.md``, PARTIAL.
+    """
     writer = process_writer()
     invocation = invocation_of(writer)
     if invocation is not None:
@@ -176,16 +203,22 @@ def _span_in(invocation: "Invocation") -> propagation.Context:
 
 
 def traceparent() -> str:
-    """The current span as W3C's header ``traceparent``; "" outside an invocation."""
+    """The current span as W3C's header ``traceparent``; "" outside an invocation.
+
+    55 characters: ``00-<32 hex digits>-<16 hex digits>-<2 hex digits>``. Never raises.
+    Source: W3C "Trace Context", section 3.2.
+    """
     now = here()
     return "" if now is None else propagation.traceparent(now.trace_id, now.span_id, now.flags)
 
 
 def inject(headers: "MutableMapping[str, str]") -> None:
-    """Add the configured propagators' headers, for a call to somewhere else.
+    """Add the configured propagators' headers to `headers`, for a call to somewhere else.
 
-    ``traceparent``, ``tracestate`` and ``baggage`` by default; the baggage is the caller's.
-    Outside an invocation nothing is added.
+    ``traceparent``, ``tracestate`` and ``baggage`` by default; the baggage is the caller's. Names
+    are in lower case, but for X-Ray's. Outside an invocation nothing is added. Raises
+    only what setting an item of `headers` does. Source: `propagator.composite` in the
+    configuration, `OTEL_PROPAGATORS`; W3C "Trace Context" and "Baggage".
     """
     invocation = invocation_of(process_writer())
     if invocation is not None:
@@ -194,8 +227,9 @@ def inject(headers: "MutableMapping[str, str]") -> None:
 
 
 def flush(timeout_s: float = 1.0) -> bool:
-    """Whether the extension has read all that was written, waiting `timeout_s` at most.
+    """Whether the extension has read all that was written, waiting `timeout_s` seconds at most.
 
-    "Read by the extension", not "exported". False also where there is no extension.
+    "Read by the extension", not "exported". False also where there is no extension, and where
+    something was dropped since the last call. Never raises. Source: ``PROTOCOL.md``, "Flush".
     """
     return process_writer().flush(timeout_s)

@@ -46,7 +46,8 @@ class FifoSpanExporter(SpanExporter):
     Both of the SDK's processors serve. With `SimpleSpanProcessor` what had ended is there even
     where the function dies; `BatchSpanProcessor` asks for a `force_flush` at the end, or spans
     wait for a later invocation.
-    `writer` None: the process's own.
+    `writer` None: the process's own. Never raises; it may be made anywhere, in the first
+    invocation too.
     Source: OpenTelemetry specification, "Trace SDK", "Span Exporter".
     """
 
@@ -60,7 +61,11 @@ class FifoSpanExporter(SpanExporter):
             _late.set(attach(invocation))
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Hand `spans` over, within the writer's budget; FAILURE where any were dropped."""
+        """Hand `spans` over, within the writer's budget (50 ms for an invocation).
+
+        Any number, 512 and 1 MiB in a message. FAILURE where any were dropped, and after
+        `shutdown`; never raises.
+        """
         if self._is_shut_down:
             return SpanExportResult.FAILURE
         invocation = invocation_of(self._writer)
@@ -84,7 +89,8 @@ class FifoSpanExporter(SpanExporter):
         return all(sent)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Whether the extension has read all, waiting no longer than the writer's budget."""
+        """Whether the extension has read all, within `timeout_millis` and the writer's budget
+        (50 ms), whichever ends first. Never raises."""
         return self._writer.flush(min(timeout_millis / 1000, BUDGET_S))
 
     def shutdown(self) -> None:
@@ -96,7 +102,7 @@ def parent_context(context: Context | None = None) -> Context:
     """`context` (None: the current one) with the invocation's span as the current span.
 
     For code that starts in a context of its own, such as a plain thread. Outside an invocation
-    `context` as it is.
+    `context` as it is. Never raises.
     """
     invocation = invocation_of(process_writer())
     if invocation is None:

@@ -110,8 +110,16 @@ def test_http_spans_arrive_over_one_kept_connection(compression: str) -> None:
             collectors.http_answer("200 OK", b"not protobuf"),
             Outcome(Verdict.ACCEPTED, 1, "answered 200 OK", status="200"),
         ),
+        (
+            collectors.http_answer("202 Accepted"),
+            Outcome(Verdict.ACCEPTED, 1, "answered 202 Accepted", status="202"),
+        ),
+        (
+            collectors.http_answer("203 Changed"),
+            Outcome(Verdict.REFUSED, 1, "answered 203 Changed", status="203"),
+        ),
     ],
-    ids=["503", "429", "401", "400", "302", "partial success", "200 with text"],
+    ids=["503", "429", "401", "400", "302", "partial success", "200 with text", "202", "203"],
 )
 def test_every_http_answer_has_its_verdict(answer: bytes, expected: Outcome) -> None:
     """Status and partial success are read; one request is sent, none is repeated."""

@@ -86,8 +86,8 @@ def rotel(folder: Path) -> Iterator[tuple[Printing, int, int]]:
 
 
 @contextmanager
-def otel_collector(folder: Path) -> Iterator[tuple[Printing, int, int]]:
-    """(output, gRPC port, HTTP port)."""
+def otel_collector(folder: Path, http_tls: str = "") -> Iterator[tuple[Printing, int, int]]:
+    """(output, gRPC port, HTTP port); `http_tls` is YAML for the HTTP receiver's `tls`."""
     grpc_port, http_port = free_port(), free_port()
     config = folder / "collector.yaml"
     config.write_text(
@@ -95,7 +95,7 @@ def otel_collector(folder: Path) -> Iterator[tuple[Printing, int, int]]:
         "  otlp:\n"
         "    protocols:\n"
         f"      grpc: {{endpoint: '127.0.0.1:{grpc_port}'}}\n"
-        f"      http: {{endpoint: '127.0.0.1:{http_port}'}}\n"
+        f"      http: {{endpoint: '127.0.0.1:{http_port}'{http_tls and f', tls: {http_tls}'}}}\n"
         "exporters:\n"
         "  debug: {verbosity: detailed}\n"
         "service:\n"
