@@ -22,8 +22,8 @@ from exporter.weight import (
 )
 from extension.instant import Instant
 from extension.ledger import EXPORTED, NOTHING, SAMPLED, SPOOLED, WAITING, Amount, Ledger
+from extension.settings import MAX_WAITING
 
-MAX_WAITING = 2_048
 MAX_WAITING_BYTES = 16 * 1024 * 1024
 """What may wait in memory for a collector that does not answer."""
 KEPT_PART = 0.9

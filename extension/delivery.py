@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from exporter.log_lines import LogLine
 from exporter.record import Invocation, Record
-from extension.backlog import MAX_WAITING, MAX_WAITING_BYTES, Backlog, Entry, files_of
+from extension.backlog import MAX_WAITING_BYTES, Backlog, Entry, files_of
 from extension.blackbox import Remains
 from extension.fallback import Printer
 from extension.instant import Instant
@@ -25,7 +25,7 @@ from extension.outcomes import Settled, settle
 from extension.pipeline import Exported, Pipeline, Result
 from extension.sampling import leaves
 from extension.schedule import Waiting
-from extension.settings import FALLBACK_STDOUT, FlushSettings, Settings
+from extension.settings import FALLBACK_STDOUT, MAX_WAITING, FlushSettings, Settings
 from extension.spool import Spool
 from extension.worker import Worker
 

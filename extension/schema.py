@@ -27,6 +27,7 @@ from extension.settings import (
     FLUSH_AUTO,
     FLUSH_END,
     FLUSH_NEXT,
+    MAX_WAITING,
     OFF,
     ON_ERROR,
     CaptureSettings,
@@ -306,7 +307,7 @@ def settings_of(top: Section, reading: Reading) -> Settings:
         mode=flush.choice("mode", FLUSH_AUTO, (FLUSH_AUTO, FLUSH_END, FLUSH_NEXT)),
         hold_ms=flush.integer("hold_ms", 200, 0, 2_000),
         max_age_ms=flush.integer("max_age_ms", 5_000, 0, 600_000),
-        max_spans=flush.integer("max_spans", 512, 1, 4_096),
+        max_spans=flush.integer("max_spans", 512, 1, MAX_WAITING),
         max_bytes=flush.integer("max_bytes", MIB, 1_024, 16 * MIB),
     )
     flush.finish()

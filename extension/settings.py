@@ -13,6 +13,9 @@ FLUSH_AUTO = "auto"
 FLUSH_END = "end"
 FLUSH_NEXT = "next"
 
+MAX_WAITING = 2_048
+"""Finished invocations in memory for a collector that does not answer."""
+
 
 @dataclass(frozen=True, slots=True)
 class FlushSettings:

@@ -13,13 +13,14 @@ from exporter.record import Environment, Invocation, Record
 from exporter.spans import SpanBuilder
 from extension import platform_events
 from extension.api import MANAGED_INSTANCES
-from extension.backlog import MAX_WAITING, MAX_WAITING_BYTES, Backlog
+from extension.backlog import MAX_WAITING_BYTES, Backlog
 from extension.events import MAX_UNIX_MS, InvokeEvent, parse_event
 from extension.function_logs import FunctionLogs
 from extension.initialization import ON_DEMAND
 from extension.instant import Instant
 from extension.ledger import Ledger
 from extension.lifecycle import MAX_OPEN, Lifecycle
+from extension.settings import MAX_WAITING
 from extension.telemetry import MAX_LINE_BYTES, Lines
 from fifo import messages
 from fuzz.draw import Draw, block

@@ -24,13 +24,13 @@ from exporter.weight import bare, weight_bytes
 from extension.backlog import (
     FILE_COUNT,
     KEPT_PART,
-    MAX_WAITING,
     MAX_WAITING_BYTES,
     Backlog,
     Stored,
 )
 from extension.instant import Instant
 from extension.ledger import SAMPLED, Account, Amount, Ledger
+from extension.settings import MAX_WAITING
 
 NOW = Instant(0.0, 0.0)
 ONE = Invocation(
