@@ -44,6 +44,8 @@ _DOUBLE = struct.Struct("<Bd").pack  # AnyValue: 4
 _SPAN_FLAGS = struct.Struct("<BBI").pack  # Span: 16, whose tag has two bytes
 _LINK_FLAGS = struct.Struct("<BI").pack  # Link: 6
 _ONE_BYTE = [bytes((number,)) for number in range(0x80)]
+_LOCAL_PARENT = _SPAN_FLAGS(0x85, 0x01, _IS_REMOTE_IS_KNOWN)
+_REMOTE_PARENT = _SPAN_FLAGS(0x85, 0x01, _IS_REMOTE_IS_KNOWN | _IS_REMOTE)
 
 _logger = logging.getLogger(__name__)
 
@@ -51,7 +53,7 @@ _logger = logging.getLogger(__name__)
 class SpanEncoder:
     """Spans to bytes; keeps what stays the same from call to call. Threads may share it."""
 
-    __slots__ = ("_keys", "_pairs", "_resources", "_scopes")
+    __slots__ = ("_keys", "_names", "_pairs", "_resources", "_scopes")
 
     def __init__(self) -> None:
         # By identity, since to hash a resource costs more than to encode a span; the object is
@@ -59,6 +61,7 @@ class SpanEncoder:
         self._resources: dict[int, tuple[object, bytes]] = {}
         self._scopes: dict[int, tuple[object, bytes]] = {}
         self._keys: dict[str, bytes] = {}
+        self._names: dict[str, bytes] = {}
         self._pairs: dict[tuple[bytes, str, str], bytes] = {}
 
     def encode(self, spans: "Iterable[ReadableSpan]") -> bytes:
@@ -68,12 +71,19 @@ class SpanEncoder:
         Raises what a span raises that is none, or has a name that is no UTF-8.
         """
         groups: dict[bytes, dict[bytes, list[bytes]]] = {}
+        resource = scope = group = None
         for span in spans:
-            resource = self._kept(self._resources, span.resource, self._resource)
-            scope = self._kept(self._scopes, span.instrumentation_scope, self._scope)
-            groups.setdefault(resource, {}).setdefault(scope, []).append(
-                _message(b"\x12", self._span(span))
-            )
+            # As a rule of those of the span before.
+            if group is None or resource is not span.resource:
+                resource, scope = span.resource, None
+                scopes = groups.setdefault(
+                    self._kept(self._resources, resource, self._resource), {}
+                )
+                group = None
+            if group is None or scope is not span.instrumentation_scope:
+                scope = span.instrumentation_scope
+                group = scopes.setdefault(self._kept(self._scopes, scope, self._scope), [])
+            group.append(_message(b"\x12", self._span(span)))
         return b"".join(
             _message(
                 b"\x0a",
@@ -116,9 +126,10 @@ class SpanEncoder:
             context.trace_id.to_bytes(16, "big"),
             b"\x12\x08",
             context.span_id.to_bytes(8, "big"),
-            _text(b"\x2a", span.name),
+            self._name(span.name),
             b"\x30",
-            _ONE_BYTE[span.kind.value + 1],
+            # `_value_` is Enum's own name for it; `value` costs a call.
+            _ONE_BYTE[span.kind._value_ + 1],
             _TIMES(0x39, span.start_time or 0, 0x41, span.end_time or 0),
         ]
         if context.trace_state:
@@ -129,19 +140,32 @@ class SpanEncoder:
         parts += self._attributes(b"\x4a", span.attributes)
         if span.dropped_attributes:
             parts += b"\x50", _varint(span.dropped_attributes)
-        parts += [_message(b"\x5a", self._event(event)) for event in span.events]
+        # The SDK copies its lists for whoever asks; most are empty, which they tell at once.
+        if getattr(span, "_events", True):
+            parts += [_message(b"\x5a", self._event(event)) for event in span.events]
         if span.dropped_events:
             parts += b"\x60", _varint(span.dropped_events)
-        parts += [_message(b"\x6a", self._link(link)) for link in span.links]
+        if getattr(span, "_links", True):
+            parts += [_message(b"\x6a", self._link(link)) for link in span.links]
         if span.dropped_links:
             parts += b"\x70", _varint(span.dropped_links)
         if status is not None:
-            code = (
-                b"\x18" + _ONE_BYTE[status.status_code.value] if status.status_code.value else b""
-            )
-            parts.append(_message(b"\x7a", _text(b"\x12", status.description) + code))
-        parts.append(_SPAN_FLAGS(0x85, 0x01, _flags(parent)))
+            number = status.status_code._value_
+            if number or status.description:
+                code = b"\x18" + _ONE_BYTE[number] if number else b""
+                parts.append(_message(b"\x7a", _text(b"\x12", status.description) + code))
+            else:
+                parts.append(b"\x7a\x00")
+        parts.append(_REMOTE_PARENT if parent is not None and parent.is_remote else _LOCAL_PARENT)
         return b"".join(parts)
+
+    def _name(self, name: str) -> bytes:
+        field = self._names.get(name)
+        if field is None:
+            field = _text(b"\x2a", name)
+            if len(self._names) < MAX_KEYS and len(name) <= MAX_KEPT_TEXT:
+                self._names[name] = field
+        return field
 
     def _event(self, event: "Event") -> bytes:
         parts = [_EVENT_TIME(0x09, event.timestamp or 0), _text(b"\x12", event.name)]
@@ -167,9 +191,13 @@ class SpanEncoder:
     def _attributes(self, tag: bytes, attributes: "Mapping[str, Any] | None") -> "list[bytes]":
         """A KeyValue under `tag` for each."""
         encoded = []
-        for key, value in attributes.items() if attributes else ():
+        for key, value in _pairs_of(attributes) if attributes else ():
             try:
-                if type(value) is str and len(value) <= MAX_KEPT_TEXT:
+                if type(value) is int and 0 <= value < 0x80:
+                    encoded.append(
+                        _message(tag, self._key(key) + b"\x12\x02\x18" + _ONE_BYTE[value])
+                    )
+                elif type(value) is str and len(value) <= MAX_KEPT_TEXT:
                     pair = self._pairs.get((tag, key, value))
                     if pair is None:
                         pair = self._pair(tag, key, value)
@@ -194,6 +222,14 @@ class SpanEncoder:
             if len(self._keys) < MAX_KEYS:
                 self._keys[key] = found
         return found
+
+
+def _pairs_of(attributes: "Mapping[str, Any]") -> "Iterable[tuple[str, Any]]":
+    """Its items; the SDK's own mapping takes a lock for each, so its dictionary is copied."""
+    inner = getattr(attributes, "_dict", None)
+    if isinstance(inner, dict):
+        return inner.copy().items()
+    return attributes.items()
 
 
 def _any_value(tag: bytes, value: "Any") -> bytes:
