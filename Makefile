@@ -31,7 +31,7 @@ chaos: $(VENV)/ready ## every fault, one by one and combined, and its figures; Q
 	$(BIN)/python -m chaos $(if $(QUICK),--quick)
 
 FUZZ_SECONDS ?= 600
-FUZZ_TARGETS ?= frames lines files configuration events responses spool
+FUZZ_TARGETS ?= frames lines files configuration events responses spool requests callers
 
 fuzz: $(VENV)/ready ## each target for FUZZ_SECONDS (600); new inputs and crashes in .cache/fuzz
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "atheris>=3" \

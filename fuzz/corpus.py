@@ -18,7 +18,10 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "tests" / "corpus"
-TARGETS = ("frames", "lines", "files", "configuration", "events", "responses", "spool")
+TARGETS = (
+    *("frames", "lines", "files", "configuration", "events", "responses", "spool"),
+    *("requests", "callers"),
+)
 
 MAX_FILES = 60
 MAX_FILE_BYTES = 4_095
