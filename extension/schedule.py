@@ -127,6 +127,7 @@ class Schedule:
         self._shutdown_failures = 0
         self._export_holds = True
         self._export_began_s = 0.0
+        self._left_s: float | None = None
         self._given_up_at = Instant(0.0, 0.0)
         self._max_count = self.settings.max_spans
         self._invoked_at: Instant | None = None
@@ -181,6 +182,7 @@ class Schedule:
         self._runtime_gone = False
         self._after_error = False
         self._hold_from_s = None
+        self._left_s = None
         self._deadline_s = min(max(deadline_s, now_s), now_s + LONGEST_INVOCATION_S)
         self._invoked_s = now_s
         self._decide_waiting()
@@ -272,6 +274,10 @@ class Schedule:
         awaits_end = self.awaits_end(now_s)
         if may_begin:
             leave_all = self._await_end and not awaits_end
+            if self._left_s is not None and now_s - waiting.oldest_age_s >= self._left_s:
+                # It came while this invocation's export was on its way, as `runtimeDone` does
+                # where that takes 25 ms: it follows with the next, and is not held for.
+                leave_all = False
             if leave_all or self._due(waiting):
                 export_for_s = self._hold_left_s(now_s)
                 if not self._configured or (leave_all and not self._prepared):
@@ -289,6 +295,8 @@ class Schedule:
         self._export_until_s = now_s + export_for_s
         self._export_holds = holds
         self._asked = self._asked or not holds
+        if self._ended and self._left_s is None:
+            self._left_s = now_s
         in_window = self._shutdown_until_s is not None
         max_count = self.settings.max_spans if in_window else self._max_count
         return Decision(export_for_s=export_for_s, max_count=max_count, ask=not holds)

@@ -122,6 +122,21 @@ def test_end_waits_for_the_end_then_exports_then_asks() -> None:
     assert decide(plan, NONE, now_s=101.05) == ASK
 
 
+def test_end_holds_for_one_export_and_not_for_what_came_meanwhile() -> None:
+    """The platform's word of an end follows with the next export; a batch's rest leaves now."""
+    plan = schedule("end")
+    invoke(plan)
+    plan.on_end(100.1, failed=False)
+    assert decide(plan, FRESH, now_s=100.1).export_for_s is not None
+    done(plan, arrived=True)
+    assert decide(plan, FRESH, now_s=100.2).export_for_s is not None
+    done(plan, arrived=True)
+    assert decide(plan, Waiting(1, 1_000, 0.05), now_s=100.2) == ASK
+    invoke(plan, now_s=100.3)
+    plan.on_end(100.4, failed=False)
+    assert decide(plan, Waiting(2, 1_000, 0.05), now_s=100.4).export_for_s is not None
+
+
 def test_end_does_not_wait_for_a_writer_that_never_speaks() -> None:
     """A START that was expected and has not come within the grace is not waited for."""
     plan = schedule("end")
