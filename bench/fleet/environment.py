@@ -20,7 +20,7 @@ from exporter.record import Environment, Failure, Fate, Invocation, Payload, Rec
 from exporter.values import replace
 from extension.backlog import Backlog, Stored, files_of
 from extension.delivery import SPOOL_S_PER_BYTE, SPOOL_S_PER_RECORD
-from extension.ledger import Amount, Ledger
+from extension.ledger import NOTHING, WAITING, Amount, Ledger
 from extension.loop import FROZEN_S, SHUTDOWN_WINDOW_S
 from extension.outcomes import settle
 from extension.pipeline import Exported
@@ -31,6 +31,7 @@ CONVERSION_S = 0.005
 """From the decision to the first byte: spans, protobuf and gzip of a small batch."""
 ABORT_S = 0.001
 """From the loop's abort to the worker's word that the request is over."""
+SPOOL_FULL = "spool_full"
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,12 +364,19 @@ class SimulatedEnvironment:
             self._send(request)
 
     def _leave(self) -> None:
-        """As `Delivery.leave`: what is left goes to `/tmp`."""
+        """As `Delivery.leave`: what is left goes to `/tmp`, or is dropped."""
         self._is_over = True
-        if self._backlog.is_lent:
-            self._backlog.returned(uncertain=self._backlog.lent_count)
-        for chunk in files_of(self._backlog.take_all()):
-            self._backlog.keep(chunk)
+        backlog = self._backlog
+        if backlog.is_lent:
+            backlog.returned(uncertain=backlog.lent_count)
+        for chunk in files_of(backlog.take_all()):
+            if backlog.keep(chunk):
+                continue
+            left = [backlog.strip(entry, SPOOL_FULL) for entry in chunk]
+            if not backlog.keep(left):
+                self.ledger.drop(
+                    sum((entry.amount for entry in left), NOTHING), WAITING, SPOOL_FULL
+                )
 
 
 def _number(record: Record) -> int:
