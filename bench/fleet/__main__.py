@@ -13,9 +13,9 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from bench.fleet import page, scenarios
 from bench.fleet.capacity import CapacityError, measure
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             draw(PLOT, runs["lives"], runs["queues"], runs["outages"])
             page.write(PAGE, text)
         if options.json is not None:
-            options.json.write_text(json.dumps(_raw(scale, runs)) + "\n", encoding="utf-8")
+            options.json.write_text(_raw(scale, runs) + "\n", encoding="utf-8")
     except (CapacityError, PlotError, page.PageError, OSError) as error:
         print(f"bench.fleet: {error}", file=sys.stderr)
         return 1
@@ -117,15 +117,16 @@ def _simulate(name: str, plans: list[Plan]) -> list[Run]:
     return runs
 
 
-def _raw(scale: Scale, runs: dict[str, list[Run]]) -> dict[str, object]:
-    shown: Callable[[Run], dict[str, object]] = lambda run: {  # noqa: E731 - one expression
-        **{name: value for name, value in asdict(run).items() if name != "plan"},
-        "plan": asdict(run.plan),
-    }
+def _raw(scale: Scale, runs: dict[str, list[Run]]) -> str:
+    return json.dumps({"machine": machine(), "scale": scale, "runs": runs}, default=_plain)
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    """The fields of a value, the product's own kind of them too; microseconds are enough."""
+    named = {name: getattr(value, name) for name in value.__match_args__}
     return {
-        "machine": machine(),
-        "scale": asdict(scale),
-        "runs": {name: [shown(run) for run in some] for name, some in runs.items()},
+        name: [round(item, 6) for item in one] if isinstance(one, list) else one
+        for name, one in named.items()
     }
 
 

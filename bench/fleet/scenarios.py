@@ -13,7 +13,7 @@ BUSY = Load(gap_s=1.0)
 RARE = Load(gap_s=20.0)
 SHUTDOWN_SECONDS = 12.0
 """Of life before a SHUTDOWN that alone is looked at: two batches old."""
-SHUTDOWN_FACTORS = (1, 2, 5, 8)
+SHUTDOWN_FACTORS = (1, 2, 4, 6)
 SPREADS_S = (0.1, 1.0, 10.0)
 QUEUE_PARTS = (0.05, 0.4, 1.0)
 OUTAGE_FROM_S = 20.0

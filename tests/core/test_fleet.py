@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -174,6 +176,28 @@ def test_the_figures_have_a_place_in_the_page() -> None:
     )
     with pytest.raises(PageError, match="needs the lines"):
         with_figures("no marks", text)
+
+
+def test_the_command_prints_tables_and_keeps_raw_figures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Given costs, no Collector is needed; the file has each run with its plan."""
+    file = tmp_path / "raw.json"
+    arguments = ["--environments", "2", "--seconds", "4", "--request-us", "70", "--span-us", "3"]
+    assert main([*arguments, "--json", str(file)]) == 0
+    printed = capsys.readouterr().out
+    assert "70 µs a request and 3.0 µs a span (given, not measured;" in printed
+    raw = json.loads(file.read_text())
+    assert {name: len(some) for name, some in raw["runs"].items()} == {
+        "lives": 6,
+        "shutdowns": 6,
+        "queues": 6,
+        "outages": 4,
+    }
+    run = raw["runs"]["lives"][0]
+    assert run["plan"]["sending"]["flush"]["mode"] == "auto"
+    assert len(run["times_s"]) == len(run["span_counts"]) == len(run["statuses"]) > 0
+    assert run["plan"]["capacity"]["costs"]["request_s"] == pytest.approx(70e-6)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+from cryptography.hazmat.primitives import serialization
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from deploy.gateway.build import FOLDER as GATEWAY
@@ -23,6 +24,7 @@ from exporter.spans import SpanBuilder
 from sandbox.environment import Function, LambdaEnvironment
 from sandbox.launcher import write_extensions
 from sandbox.receiver import Receiver
+from tests.whole import kafka
 from tests.whole.emulator import free_port
 from tests.whole.otel_collector import collector_program
 from tests.whole.printing import Printing
@@ -108,6 +110,16 @@ def certificates(folder: Path) -> Path:
     authority = trustme.CA()
     issued = authority.issue_cert("127.0.0.1", "back.example.com")
     issued.private_key_pem.write_to_path(folder / "server.key")
+    # Kafka wants both in one file, the key as PKCS #8.
+    key = serialization.load_pem_private_key(issued.private_key_pem.bytes(), None)
+    (folder / "kafka.pem").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        + issued.cert_chain_pems[0].bytes()
+    )
     issued.cert_chain_pems[0].write_to_path(folder / "server.pem")
     authority.cert_pem.write_to_path(folder / "ca.pem")
     return folder / "ca.pem"
@@ -222,22 +234,30 @@ def settings(folder: Path, endpoint: str, token: str) -> ExporterSettings:
     )
 
 
+def send(folder: Path, endpoint: str, invocations: list[Invocation]) -> None:
+    """By our sender, `TRACES` in a request."""
+    with closing(open_sender(settings(folder, endpoint, TOKEN))) as sender:
+        for first in range(0, len(invocations), TRACES):
+            spans = SpanBuilder().spans(invocations[first : first + TRACES])
+            outcome = sender.send(spans, len(spans), 10.0)
+            assert outcome.verdict is Verdict.ACCEPTED, outcome.detail
+
+
 @pytest.mark.receiver
 def test_all_spans_of_a_trace_reach_the_same_collector_once(tmp_path: Path) -> None:
     """Through TLS and a token, by our sender and by real invocations; nothing lost or doubled."""
     arrivals = Arrivals()
     sent = [hop(trace, number) for number in range(HOPS) for trace in range(1, TRACES + 1)]
     with two_tiers(tmp_path, arrivals) as endpoint:
-        with closing(open_sender(settings(tmp_path, endpoint, TOKEN))) as sender:
-            for first in range(0, len(sent), TRACES):
-                spans = SpanBuilder().spans(sent[first : first + TRACES])
-                outcome = sender.send(spans, len(spans), 10.0)
-                assert outcome.verdict is Verdict.ACCEPTED, outcome.detail
+        send(tmp_path, endpoint, sent)
+        # With six seconds for an export none is cut off, and sent again, on a busy machine.
+        (tmp_path / "spanpipe.yaml").write_text("flush: {mode: end}\n")
         function = Function(
             HANDLER,
             str(FOLDER),
-            timeout_s=5,
+            timeout_s=60,
             environ={
+                "SPANPIPE_CONFIG": str(tmp_path / "spanpipe.yaml"),
                 "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": endpoint,
                 "OTEL_EXPORTER_OTLP_HEADERS": f"authorization=Bearer%20{TOKEN}",
                 "OTEL_EXPORTER_OTLP_CERTIFICATE": str(tmp_path / "ca.pem"),
@@ -271,3 +291,33 @@ def test_a_wrong_token_is_refused_and_the_spans_are_kept(tmp_path: Path) -> None
         outcome = sender.send(spans, len(spans), 10.0)
     assert (outcome.verdict, outcome.status) == (Verdict.RETRYABLE, "401")
     assert arrivals.spans == []
+
+
+@pytest.mark.receiver
+@pytest.mark.registry
+def test_kafka_keeps_what_nobody_reads_yet(tmp_path: Path) -> None:
+    """Through a real broker, with TLS and SCRAM: what came while no consumer was there arrives
+    with the next one, and nothing that the first had sent comes again."""
+    certificates(tmp_path)
+    arrivals = Arrivals()
+    sent = [hop(trace, number) for number in range(HOPS) for trace in range(1, TRACES + 1)]
+    first, later = sent[:TRACES], sent[TRACES:]
+    with ExitStack() as stack:
+        backend = stack.enter_context(Receiver(partial(arrivals.take, "backend"), keeps=False))
+        reached = {
+            "KAFKA_BROKERS": f"[{stack.enter_context(kafka.broker(tmp_path))}]",
+            "KAFKA_USERNAME": kafka.USERNAME,
+            "KAFKA_PASSWORD": kafka.PASSWORD,
+            "KAFKA_TOPIC": kafka.TOPIC,
+            "KAFKA_CA_FILE": str(tmp_path / "ca.pem"),
+            "BACKEND_ENDPOINT": backend.http_endpoint.removesuffix("/v1/traces"),
+        }
+        _, http_port = stack.enter_context(collector(tmp_path, SET_UPS["before Kafka"], **reached))
+        endpoint = f"https://127.0.0.1:{http_port}/v1/traces"
+        with collector(tmp_path, SET_UPS["behind Kafka"], **reached):
+            send(tmp_path, endpoint, first)
+            arrivals.wait_for(one.request_id for one in first)
+        send(tmp_path, endpoint, later)
+        with collector(tmp_path, SET_UPS["behind Kafka"], **reached):
+            arrivals.wait_for(one.request_id for one in sent)
+    assert arrivals.request_ids == Counter(one.request_id for one in sent)
