@@ -57,12 +57,12 @@ def draw(path: Path, lived: Sequence[Run], queued: Sequence[Run], away: Sequence
     for run in away:
         _steps(outage, run, Window(10.0, run.plan.seconds), 1.0, run.plan.name)
     (gone,) = away[0].plan.outages
-    outage.axvspan(gone.from_s, gone.until_s, color="0.9")
+    outage.axvspan(gone.from_s, gone.until_s, color="0.9", zorder=0)
     outage.set_title("A receiver that is away (grey) and comes back (1 s)")
     for axes in (life, shutdown, outage):
         axes.set_ylabel("requests/s")
         axes.set_ylim(bottom=0)
-        axes.legend(loc="upper left", fontsize=8, ncols=2)
+        axes.legend(loc="upper right", fontsize=8, ncols=2)
     outage.set_xlabel("seconds")
     figure.savefig(path, format="svg", metadata={"Date": None})
 
