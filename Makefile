@@ -8,8 +8,8 @@ BIN := $(VENV)/bin
 RUN_TESTS = t=$$(mktemp -d) && trap 'rm -rf "$$t"' EXIT && \
 	TMPDIR="$$t" $(BIN)/python -m pytest -n 2 --basetemp="$$t/pytest"
 
-.PHONY: help demo test soak chaos fuzz test-all test-rings check lint bench layer diagram pages docs \
-	coverage clean
+.PHONY: help demo test test-rings soak chaos fuzz test-all lint check bench fleet layer diagram \
+	pages docs coverage clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -58,6 +58,15 @@ bench: $(VENV)/ready ## start-up, hand-over, telemetry, redaction, OpenTelemetry
 	$(BIN)/python -m bench.startup && $(BIN)/python -m bench.handover && \
 		$(BIN)/python -m bench.telemetry && $(BIN)/python -m bench.redaction && \
 		$(BIN)/python -m bench.otel && $(BIN)/python -m bench.held
+
+COLLECTOR ?= .cache/otelcol
+
+fleet: $(VENV)/ready $(COLLECTOR) ## a simulated fleet before a measured Collector; writes docs/fleet.md
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "matplotlib>=3.10,<4"
+	$(BIN)/python -m bench.fleet --collector $(COLLECTOR) --write
+
+$(COLLECTOR): deploy/gateway/builder.yaml | $(VENV)/ready
+	$(BIN)/python -m deploy.gateway $@
 
 layer: $(VENV)/ready ## the layer as zips and folders in dist/, for Python and for other runtimes; GRPC=1: with gRPC
 	$(BIN)/python -m deploy.layer $(if $(GRPC),--grpc)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from exporter.record import Environment, Fate, Invocation, Passed, Record
 from extension import api
 from extension.blackbox import BlackBox
-from extension.delivery import Delivery
+from extension.delivery import SPINDOWN, Delivery
 from extension.events import (
     EventError,
     InvokeEvent,
@@ -241,7 +241,7 @@ class Loop:
             self._take_spans(self._receiver.drain())
         self._read_boundary()
         self._accept(self._lifecycle.on_shutdown(event.reason, time.time_ns()))
-        self._schedule.on_shutdown(told_s, told_s + left_s)
+        self._schedule.on_shutdown(told_s, told_s + left_s, last=event.reason == SPINDOWN)
         self._logs.leave()
 
     def _listen(self, settings: Settings) -> None:

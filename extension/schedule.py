@@ -54,6 +54,9 @@ SHUTDOWN_FAILURES = 2
 SHUTDOWN_FIRST_PART = 0.6
 """A kept connection may have died in a freeze, and say nothing: one failure at SHUTDOWN is tried
 again, so the first try gets that part of the time."""
+SHUTDOWN_SECOND_S = 0.5
+"""Kept for the second try, where nobody comes for what is left. When it begins is drawn from the
+time before that: a fleet ends as one, and who has refused it needs a moment (`bench.fleet`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,7 @@ class Schedule:
 
     def __init__(self, draw_unit: Callable[[], float], *, managed: bool = False) -> None:
         self.settings = FlushSettings()
+        self._draw_unit = draw_unit
         self._breaker = Breaker(draw_unit)
         self._managed = managed
         self._timeout_s = DEFAULT_TIMEOUT_S
@@ -125,6 +129,8 @@ class Schedule:
         self._export_until_s: float | None = None
         self._shutdown_until_s: float | None = None
         self._shutdown_failures = 0
+        self._shutdown_again_s = 0.0
+        self._is_last = True
         self._export_holds = True
         self._export_began_s = 0.0
         self._left_s: float | None = None
@@ -245,9 +251,17 @@ class Schedule:
             self._max_count = min(2 * self._max_count, self.settings.max_spans)
         if failed and self._shutdown_until_s is not None:
             self._shutdown_failures += 1
+            spare_s = self._shutdown_until_s - now.monotonic_s - SHUTDOWN_SECOND_S
+            if self._is_last and spare_s > 0:
+                self._shutdown_again_s = now.monotonic_s + spare_s * self._draw_unit()
 
-    def on_shutdown(self, now_s: float, deadline_s: float) -> None:
-        """SHUTDOWN came; everything that can leave leaves now."""
+    def on_shutdown(self, now_s: float, deadline_s: float, *, last: bool = True) -> None:
+        """SHUTDOWN came; everything that can leave leaves now.
+
+        Not `last`: the environment goes on, with what was spooled, and its next invocation waits
+        for this one's end.
+        """
+        self._is_last = last
         until = min(deadline_s - EXIT_BEFORE_DEADLINE_S, now_s + SHUTDOWN_LIMIT_S) - FAREWELL_S
         self._shutdown_until_s = max(until, now_s)
         self._asked = True
@@ -347,6 +361,8 @@ class Schedule:
             and self._shutdown_failures < SHUTDOWN_FAILURES
             and until_s - now_s >= MIN_EXPORT_S
         ):
+            if now_s < self._shutdown_again_s < until_s:
+                return Decision(wake_at_s=self._shutdown_again_s)
             part = 1.0 if self._shutdown_failures else SHUTDOWN_FIRST_PART
             return self._begin(now_s, min((until_s - now_s) * part, self._timeout_s), holds=True)
         return Decision(exit=True)

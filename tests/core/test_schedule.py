@@ -9,6 +9,7 @@ from extension.schedule import (
     FAREWELL_S,
     PROBE_S,
     SHUTDOWN_FIRST_PART,
+    SHUTDOWN_SECOND_S,
     START_GRACE_S,
     Decision,
     Schedule,
@@ -351,6 +352,32 @@ def test_shutdown_exports_everything_and_leaves() -> None:
     assert decide(plan, FRESH, now_s=200.6).export_for_s is not None
     done(plan, arrived=True)
     assert decide(plan, NONE, now_s=201.1) == Decision(exit=True)
+
+
+@pytest.mark.parametrize(
+    ("drawn", "last", "again_s"),
+    [(0.0, True, 200.0), (0.5, True, 200.65), (1.0, True, 201.3), (1.0, False, 200.0)],
+    ids=["at once", "in between", "as late as it may", "a reset"],
+)
+def test_a_refused_fleet_does_not_come_back_as_one(
+    drawn: float, last: bool, again_s: float
+) -> None:
+    """The second try at the last SHUTDOWN begins at a random moment and keeps its time; after a
+    reset, which an invocation waits for and the spool outlives, at once."""
+    plan = Schedule(lambda: drawn)
+    plan.configure(FlushSettings(), TIMEOUT_S)
+    plan.on_prepared()
+    plan.on_shutdown(200.0, 202.0, last=last)
+    decide(plan, FRESH, now_s=200.0)
+    plan.on_export_done(Instant(200.0, 1_000.0), answered=False, failed=True)
+    if again_s > 200.0:
+        assert decide(plan, FRESH, now_s=200.0) == Decision(wake_at_s=pytest.approx(again_s))
+    until_s = 202.0 - 0.1 - FAREWELL_S
+    begun = decide(plan, FRESH, now_s=again_s + 1e-6)
+    assert begun.export_for_s == pytest.approx(until_s - again_s, abs=1e-5)
+    assert begun.export_for_s > SHUTDOWN_SECOND_S - 1e-5
+    plan.on_export_done(Instant(again_s, 1_000.0), answered=False, failed=True)
+    assert decide(plan, FRESH, now_s=again_s + 0.01) == Decision(exit=True)
 
 
 @pytest.mark.parametrize(("timeout_s", "first_s"), [(10.0, 1.08), (0.3, 0.3)])
