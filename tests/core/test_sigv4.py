@@ -131,7 +131,7 @@ def botocores(
         keys.access_key_id, keys.secret_access_key, keys.session_token or None
     )
     moment = datetime.datetime.fromtimestamp(unix_s, datetime.timezone.utc)
-    with mock.patch.object(botocore.auth, "get_current_datetime", lambda: moment):
+    with mock.patch.object(botocore.auth, "get_current_datetime", return_value=moment):
         botocore.auth.SigV4Auth(theirs, service, region).add_auth(request)
     return {name: value for name, value in request.headers.items() if name not in headers}
 
