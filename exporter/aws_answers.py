@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -22,11 +23,20 @@ _CLOCK = re.compile(
 _REASONS = (
     (re.compile(r"ExpiredToken|token included in the request is expired"), "expired"),
     (
-        re.compile(r"UnrecognizedClient|InvalidClientTokenId|InvalidAccessKeyId|NotSignedUp"),
+        re.compile(
+            r"UnrecognizedClient|InvalidClientTokenId|InvalidAccessKeyId|NotSignedUp"
+            r"|token included in the request is invalid"
+        ),
         "unknown",
     ),
-    (re.compile(r"MissingAuthenticationToken"), "unsigned"),
-    (re.compile(r"SignatureDoesNotMatch|InvalidSignature|IncompleteSignature"), "mismatch"),
+    (re.compile(r"MissingAuthenticationToken|Missing Authentication Token"), "unsigned"),
+    (
+        re.compile(
+            r"SignatureDoesNotMatch|InvalidSignature|IncompleteSignature"
+            r"|signature we calculated does not match"
+        ),
+        "mismatch",
+    ),
     (re.compile(r"AccessDenied|NotAuthorized|not authorized to perform"), "denied"),
 )
 """The first that is found counts."""
@@ -41,14 +51,15 @@ TEXTS = {
 }
 
 
-def code_of(body: bytes, header: str | None = None) -> str:
+def code_of(body: bytes, headers: Mapping[str, str]) -> str:
     """The error's code, such as ``AccessDeniedException``; "" where there is none.
 
-    `header` is the answer's ``x-amzn-ErrorType``. A namespace before ``#`` and what follows a
-    colon are left out.
+    `headers` are the answer's, by names without case. A namespace before ``#`` and what follows
+    a colon are left out.
     """
     value = _json(body)
-    for text in (value.get("__type"), value.get("code"), value.get("Code"), header):
+    of_header = headers.get("x-amzn-ErrorType")
+    for text in (value.get("__type"), value.get("code"), value.get("Code"), of_header):
         if isinstance(text, str):
             code = _CODE.match(text.rpartition("#")[2].partition(":")[0].strip())
             if code is not None:
@@ -56,12 +67,13 @@ def code_of(body: bytes, header: str | None = None) -> str:
     return ""
 
 
-def reason_of(status: int, body: bytes, date: str | None, unix_s: float) -> str:
+def reason_of(status: int, body: bytes, headers: Mapping[str, str], unix_s: float) -> str:
     """Why credentials or signature were refused; "" where the answer is about something else.
 
-    `date` is the answer's own, `unix_s` our time: a clock that is wrong is told by how much.
+    `headers` are as for `code_of`. `unix_s` is our time: a clock that is wrong is told by how much.
     """
-    text = body.decode("utf-8", "replace")
+    text = f"{code_of(body, headers)} {body.decode('utf-8', 'replace')}"
+    date = headers.get("Date")
     if _CLOCK.search(text):
         return TEXTS["clock"] + _skew(date, unix_s)
     for pattern, name in _REASONS:

@@ -109,11 +109,11 @@ class KeyedAuthorization:
         """See `Authorization.refused`."""
         self._source.refused(self._keys)
 
-    def reason(self, status: int, body: bytes, date: str | None) -> str:
+    def reason(self, status: int, body: bytes, headers: Mapping[str, str]) -> str:
         """See `Authorization.reason`."""
         if self._settings.sigv4 is None:
             return ""
-        return reason_of(status, body, date, time.time())
+        return reason_of(status, body, headers, time.time())
 
 
 def _service(given: str, url: str, signal: str) -> str:

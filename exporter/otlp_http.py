@@ -297,8 +297,7 @@ class _Session(requests.Session):
     def _reason(self, response: requests.Response, body: bytes) -> str:
         if self._authorization is None or not 400 <= response.status_code < 500:
             return ""
-        date = response.headers.get("Date")
-        return self._authorization.reason(response.status_code, body, date)
+        return self._authorization.reason(response.status_code, body, response.headers)
 
     def _partial_success(self, body: bytes) -> tuple[int, str]:
         """What was rejected and the collector's words; (0, "") for what is no protobuf."""

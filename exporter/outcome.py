@@ -69,10 +69,10 @@ class Authorization(Protocol):
     def refused(self) -> None:
         """The endpoint has refused the last request's key or signature."""
 
-    def reason(self, status: int, body: bytes, date: str | None) -> str:
+    def reason(self, status: int, body: bytes, headers: Mapping[str, str]) -> str:
         """In words of our own, why a signed request was refused; "" where that is not known.
 
-        `date` is the answer's.
+        `headers` are the answer's, by names without case.
         """
 
 

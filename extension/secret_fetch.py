@@ -133,12 +133,7 @@ class Fetcher:
             return secret_requests.text_in(store, answer.body)
         raise SecretError(
             secret_requests.refusal(
-                store,
-                answer.status,
-                answer.body,
-                answer.headers.get("x-amzn-ErrorType"),
-                answer.headers.get("Date"),
-                self._unix_s(),
+                store, answer.status, answer.body, answer.headers, self._unix_s()
             )
         )
 

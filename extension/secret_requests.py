@@ -102,12 +102,10 @@ def value_of(reference: SecretReference, text: str) -> str:
     return value
 
 
-def refusal(
-    store: str, status: int, body: bytes, error_type: str | None, date: str | None, unix_s: float
-) -> str:
-    """Why the service gave nothing; `error_type` and `date` are headers of its answer."""
-    code = code_of(body, error_type)
-    reason = reason_of(status, code.encode() + b" " + body, date, unix_s)
+def refusal(store: str, status: int, body: bytes, headers: Mapping[str, str], unix_s: float) -> str:
+    """Why the service gave nothing; `headers` are its answer's, by names without case."""
+    code = code_of(body, headers)
+    reason = reason_of(status, body, headers, unix_s)
     named = f"answered {status}" + (f" {code}" if code else "")
     if code in _ABSENT:
         return f"{named}: there is none of that name in this region and account"
