@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import threading
+import time
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler
 from types import TracebackType
@@ -39,16 +40,20 @@ Judge = Callable[[Request], Refusal | None]
 class Guard:
     """Passes to `receiver` what `judge` has nothing against.
 
-    `requests` are all that came and `statuses` their answers, in order; `changed` is notified.
+    `requests` are all that came and `statuses` their answers, in order; `changed` is notified. The
+    answers' dates are `ahead_s` ahead.
     """
 
-    def __init__(self, receiver: Receiver, judge: Judge) -> None:
+    def __init__(self, receiver: Receiver, judge: Judge, *, ahead_s: float = 0.0) -> None:
         self.requests: list[Request] = []
         self.statuses: list[int] = []
         self.changed = threading.Condition()
         guard = self
 
         class Handler(Quiet, BaseHTTPRequestHandler):
+            def date_time_string(self, timestamp: float | None = None) -> str:
+                return super().date_time_string((timestamp or time.time()) + ahead_s)
+
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 request = Request(self.path, self.headers, body)

@@ -72,12 +72,12 @@ class Life:
         found = [LEDGER.fullmatch(line) for line in self.lines]
         return [one.group(2).partition("; body bytes")[0] for one in found if one]
 
-    def invoke_until(self, done: Callable[[], bool]) -> None:
+    def invoke_until(self, done: Callable[[], bool], payload: bytes = b"0") -> None:
         """What is due leaves with the next invocation, once what sending needs is imported."""
         until_s = time.monotonic() + ARRIVED_S
         while not done():
             assert time.monotonic() < until_s, "\n".join(self.lines)
-            self.environment.invoke(b"0")
+            self.environment.invoke(payload)
             assert self.environment.wait_idle(IDLE_S)
 
     def warnings(self) -> list[str]:
