@@ -47,13 +47,14 @@ class ParametersAndSecrets(_Served):
     (store, name, token) of each request; `changed` is notified of each.
     """
 
-    def __init__(self, *, ready: bool = True, caches: bool = False) -> None:
+    def __init__(self, *, ready: bool = True, caches: bool = False, token: str = TOKEN) -> None:
         self.secrets: dict[str, str] = {}
         self.parameters: dict[str, str] = {}
         self.ready = ready
         self.asked: list[tuple[str, str, str | None]] = []
         self.changed = threading.Condition()
         self._caches = caches
+        self._token = token
         self._cache: dict[tuple[str, str], str] = {}
         served = self
 
@@ -80,7 +81,7 @@ class ParametersAndSecrets(_Served):
         with self.changed:
             self.asked.append((store, name, token))
             self.changed.notify_all()
-        if token != TOKEN:
+        if token != self._token:
             return 401, b"unauthorized"
         if not self.ready:
             return 400, b"not ready to serve traffic, please wait"
@@ -97,7 +98,7 @@ class ParametersAndSecrets(_Served):
         """What the extension finds it by."""
         return {
             "PARAMETERS_SECRETS_EXTENSION_HTTP_PORT": str(self.port),
-            "AWS_SESSION_TOKEN": TOKEN,
+            "AWS_SESSION_TOKEN": self._token,
         }
 
     def wait_asked(self, count: int, timeout_s: float) -> bool:
