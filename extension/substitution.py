@@ -45,11 +45,13 @@ def parts_of(text: str, environ: Mapping[str, str]) -> tuple[Part, ...]:
     """`text` with each variable replaced once, each ``$$`` by ``$``, and its secrets apart.
 
     An escape ends what a reference may span, and what was put in is not looked at again.
-    Texts that follow each other are one. Raises SubstitutionError.
+    Texts that follow each other are one, and none is empty. Raises SubstitutionError.
     """
     whole: list[Part] = []
     for index, part in enumerate(text.split("$$")):
         for found in (["$"] if index else []) + _replaced(part, environ):
+            if not found:
+                continue
             if whole and isinstance(whole[-1], str) and isinstance(found, str):
                 whole[-1] += found
             else:
