@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import botocore.session
@@ -15,11 +16,13 @@ import requests
 from exporter.keys import Keys
 from exporter.settings import PARAMETER_STORE, SECRETS_MANAGER, SecretReference
 from exporter.values import dataclass
+from extension.config import load
 from extension.keyring import CREDENTIALS, Fetched
 from extension.secret_fetch import Fetcher
 from tests import collectors
 from tests.secret_stores import TOKEN, ContainerRole, ParametersAndSecrets
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "secrets.md"
 REGION = "eu-west-1"
 VALUE = "xs-the-value-17"
 WHOLE = SecretReference(SECRETS_MANAGER, "backend")
@@ -70,14 +73,10 @@ def aws() -> Iterator[Aws]:
     def reset_auth(count: str) -> None:
         requests.post(f"{url}/moto-api/reset-auth", data=count, timeout=5).raise_for_status()
 
-    allowed = {
-        "Version": "2012-10-17",
-        "Statement": {
-            "Effect": "Allow",
-            "Action": ["secretsmanager:GetSecretValue", "ssm:GetParameter"],
-            "Resource": "*",
-        },
-    }
+    # What the page says to give, save that moto is asked of every resource at once.
+    allowed = json.loads(PAGE.read_text().partition("```json\n")[2].partition("```")[0])
+    for statement in allowed["Statement"]:
+        statement["Resource"] = "*"
     iam, sts = client("iam"), client("sts")
     made = []
     for name in ("role", "stranger"):
@@ -340,3 +339,16 @@ def test_a_containers_credentials_have_an_end() -> None:
         assert Fetcher(container.environ()).fetch([], signs=True).problems == {
             CREDENTIALS: "AWS_CONTAINER_CREDENTIALS_FULL_URI answered no credentials"
         }
+
+
+def test_the_pages_files_are_files_that_work(tmp_path: Path) -> None:
+    """Each block of YAML in it is a configuration without an error."""
+    blocks = PAGE.read_text().split("```yaml\n")[1:]
+    assert len(blocks) == 2
+    for block in blocks:
+        file = tmp_path / "spanpipe.yaml"
+        file.write_text(block.partition("```")[0])
+        config = load({"AWS_REGION": REGION}, str(file))
+        assert config.errors == ()
+        assert config.settings.exporter is not None
+        assert config.settings.exporter.needs_keys
