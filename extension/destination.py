@@ -28,6 +28,8 @@ _SERVICE = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 """What stands in a credential's scope."""
 
 MAX_PORT = 65_535
+MAX_SECRETS = 16
+"""Each is a request to AWS, over and over."""
 TRACES_PATH = "/v1/traces"
 """OTLP specification, "OTLP/HTTP Request"."""
 
@@ -162,6 +164,8 @@ def endpoint_problem(endpoint: str, protocol: str) -> str | None:
 
 
 def _header_problems(exporter: ExporterSettings) -> Iterator[tuple[str, str]]:
+    if len(exporter.secrets) > MAX_SECRETS:
+        yield "headers", f"name {len(exporter.secrets)} secrets, must be at most {MAX_SECRETS}"
     for name, value in exporter.headers.items():
         path = f"headers.{name}"
         if exporter.protocol == OTLP_GRPC:

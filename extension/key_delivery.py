@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
 WAITS = "invocations wait for it in memory and in /tmp"
 GOES_ON = "what was fetched before is used"
+LAST_TRIES = 2
+"""At SHUTDOWN: the first may have begun before a freeze, and its connection has died in it."""
 UNANSWERED = "nothing has answered yet"
+MAX_GIVEN_UP = 4
+"""Threads that are stuck are left behind, since none can be ended; so many at most."""
 
 
 class KeyStore:
@@ -71,6 +75,8 @@ class KeyDelivery:
         self._worker: Worker[Fetched] = Worker(self._failed)
         self._fetcher: Fetcher | None = None
         self._told: dict[str, str] = {}
+        self._given_up: list[Worker[Fetched]] = []
+        self._last_tries: int | None = None
         self._worker.start()
 
     def fileno(self) -> int:
@@ -84,10 +90,15 @@ class KeyDelivery:
             renewed |= self._ring.on_fetched(now, fetched)
             self._store.put(self._ring.keys)
             self._tell(now, fetched.problems)
+            if self._last_tries is not None:
+                self._last_tries -= 1
+                self._ring.press()
+        if self._ring.lost_in_s(now) <= 0 and len(self._given_up) < MAX_GIVEN_UP:
+            self._give_up(now)
         refused = self._store.take_refused()
         if refused is not None:
             self._ring.on_refused(now, refused)
-        if self._ring.due_in_s(now) <= 0:
+        if self._ring.due_in_s(now) <= 0 and self._may_try:
             self._ring.on_begun(now)
             doubted = self._ring.keys if self._ring.is_doubted else None
             self._worker.submit(partial(self._fetch, self._references, self._signs, doubted))
@@ -98,11 +109,26 @@ class KeyDelivery:
         return self._ring.may_export(now)
 
     def wake_at_s(self, now: Instant) -> float:
-        """When the next fetch is due (monotonic)."""
-        return now.monotonic_s + self._ring.due_in_s(now)
+        """When the next fetch is due, or one on its way is given up (monotonic)."""
+        lost_in_s = self._ring.lost_in_s(now)
+        if len(self._given_up) >= MAX_GIVEN_UP:
+            lost_in_s = float("inf")
+        due_in_s = self._ring.due_in_s(now) if self._may_try else float("inf")
+        return now.monotonic_s + min(due_in_s, lost_in_s)
+
+    def is_hopeless(self, now: Instant) -> bool:
+        """Whether what is missing will not come any more: after SHUTDOWN, and enough tries."""
+        return (
+            self._last_tries is not None and self._last_tries <= 0 and bool(self._ring.missing(now))
+        )
+
+    @property
+    def _may_try(self) -> bool:
+        return self._last_tries is None or self._last_tries > 0
 
     def leave(self) -> None:
-        """SHUTDOWN: what is missing is tried once more without a pause."""
+        """SHUTDOWN: what is missing is tried some more, without a pause."""
+        self._last_tries = LAST_TRIES
         self._ring.press()
 
     def why_missing(self, now: Instant) -> str:
@@ -111,6 +137,14 @@ class KeyDelivery:
         return "; ".join(
             f"{name}: {problems.get(name, UNANSWERED)}" for name in self._ring.missing(now)
         )
+
+    def _give_up(self, now: Instant) -> None:
+        """Its thread is left alone, and the next fetch has another."""
+        self._given_up.append(self._worker)
+        self._worker, self._fetcher = Worker(self._failed), None
+        self._worker.start()
+        self._ring.on_lost(now)
+        self._tell(now, self._ring.problems)
 
     def _tell(self, now: Instant, problems: Mapping[str, str]) -> None:
         """The same trouble twice in a row is told once."""

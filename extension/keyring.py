@@ -22,8 +22,9 @@ _JITTER_PART = 0.5
 RENEW_BEFORE_END_S = 300.0
 """Passing credentials are fetched again so long before they end; AWS gives new ones then."""
 LONGEST_FETCH_S = 10.0
-"""A fetch that takes longer may be stuck, in name resolution say: nothing waits for it any more
-that has what it needs."""
+"""A fetch that takes longer is given up: it may be stuck in name resolution, or its connection has
+died in a freeze."""
+LOST = "no answer in time"
 CREDENTIALS = "credentials"
 """Their name among what is missing."""
 
@@ -89,16 +90,23 @@ class Keyring:
 
     def may_export(self, now: Instant) -> bool:
         """Whether a request would have all it needs, and a chance."""
-        begun_at = self._begun_at
-        if begun_at is not None:
-            renewing = self._is_doubted and now.since(begun_at) < LONGEST_FETCH_S
-        else:
-            renewing = self._is_doubted and self._due_in_s(now) <= 0
+        renewing = self._is_doubted and (self.is_fetching or self._due_in_s(now) <= 0)
         return not renewing and not self.missing(now)
 
     def due_in_s(self, now: Instant) -> float:
         """In how many seconds to fetch, 0.0: now; infinite while a fetch is on its way."""
         return float("inf") if self.is_fetching else max(0.0, self._due_in_s(now))
+
+    def lost_in_s(self, now: Instant) -> float:
+        """In how many seconds the fetch on its way is given up; infinite where there is none."""
+        if self._begun_at is None:
+            return float("inf")
+        return max(0.0, LONGEST_FETCH_S - now.since(self._begun_at))
+
+    def on_lost(self, now: Instant) -> None:
+        """It was given up: it counts as one that has failed."""
+        names = [*map(str, self._references), *([CREDENTIALS] if self._signs else [])]
+        self.on_fetched(now, Fetched(problems=dict.fromkeys(names, LOST)))
 
     def on_begun(self, now: Instant) -> None:
         """A fetch is on its way."""

@@ -394,14 +394,16 @@ class Loop:
                 if expected and now_s < last_word_s:
                     return last_word_s
                 self._begin_shutdown(self._shutdown, self._shutdown_s)
+            can_export = self._delivery.can_export
             if self._keys is not None:
                 if self._keys.advance(now):
                     self._schedule.on_key_renewed()
                 self._delivery.has_keys = self._keys.may_export(now)
+                can_export = can_export and not self._keys.is_hopeless(now)
             decision = self._schedule.decide(
                 now,
                 self._delivery.waiting(now, has_logs=self._logs.lines.presses),
-                can_export=self._delivery.can_export,
+                can_export=can_export,
                 has_keys=self._delivery.has_keys,
             )
             if decision.abort:

@@ -93,9 +93,7 @@ class Fetcher:
             return None, ""
         url = secret_requests.local_url(store, name, self._environ)
         try:
-            answer = self._ask(
-                "GET", url, {secret_requests.TOKEN_HEADER: token}, timeout_s=LOCAL_TIMEOUT_S
-            )
+            answer = self._ask("GET", url, {secret_requests.TOKEN_HEADER: token}, is_local=True)
             if answer.status == 200:
                 return secret_requests.text_in(store, answer.body), ""
         except requests.ConnectionError:
@@ -126,7 +124,7 @@ class Fetcher:
         )
         headers = {**request.headers, **signature}
         try:
-            answer = self._ask("POST", url, headers, request.body, timeout_s=SERVICE_TIMEOUT_S)
+            answer = self._ask("POST", url, headers, request.body)
         except requests.RequestException as error:
             raise SecretError(f"{aws_endpoints.host_of(url)}: {_shown(error)}") from error
         if answer.status == 200:
@@ -144,7 +142,7 @@ class Fetcher:
             return found
         request = aws_credentials.container_request(self._environ)
         try:
-            answer = self._ask("GET", request.url, request.headers, timeout_s=LOCAL_TIMEOUT_S)
+            answer = self._ask("GET", request.url, request.headers, is_local=True)
         except requests.RequestException as error:
             text = f"{aws_credentials.FULL_URI}: {_shown(error)}"
             raise CredentialsError(text) from error
@@ -159,19 +157,19 @@ class Fetcher:
         headers: Mapping[str, str],
         body: bytes = b"",
         *,
-        timeout_s: tuple[float, float],
+        is_local: bool = False,
     ) -> _Answer:
         """Raises what `requests` raises."""
         with requests.Session() as session:
             # A proxy is for what is outside; a .netrc must not replace a signature.
-            session.trust_env = timeout_s is SERVICE_TIMEOUT_S
+            session.trust_env = not is_local
             session.auth = lambda request: request
             with session.request(
                 method,
                 url,
                 headers=dict(headers),
                 data=body,
-                timeout=timeout_s,
+                timeout=LOCAL_TIMEOUT_S if is_local else SERVICE_TIMEOUT_S,
                 allow_redirects=False,
                 stream=True,
                 verify=self._environ.get("AWS_CA_BUNDLE") or True,

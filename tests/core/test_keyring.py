@@ -8,7 +8,7 @@ from exporter.keys import Keys
 from exporter.settings import PARAMETER_STORE, SecretReference
 from exporter.sigv4 import Credentials
 from extension.instant import Instant
-from extension.keyring import CREDENTIALS, LONGEST_FETCH_S, Fetched, Keyring
+from extension.keyring import CREDENTIALS, LONGEST_FETCH_S, LOST, Fetched, Keyring
 
 KEY = SecretReference(PARAMETER_STORE, "/key")
 OTHER = SecretReference(PARAMETER_STORE, "/other")
@@ -122,14 +122,23 @@ def test_the_same_again_is_not_fetched_for_each_refusal() -> None:
     assert begun == [0.0, 1.0, 3.0, 7.0, 15.0]
 
 
-def test_a_fetch_that_is_stuck_is_not_waited_for() -> None:
-    """In name resolution say; what is there is tried."""
-    keyring = ring(KEY)
-    fetched(keyring, at(0), key="a")
-    keyring.on_refused(at(1), keyring.keys.number)
-    keyring.on_begun(at(1))
-    assert not keyring.may_export(at(LONGEST_FETCH_S))
-    assert keyring.may_export(at(1 + LONGEST_FETCH_S))
+def test_a_fetch_that_is_stuck_is_given_up() -> None:
+    """In name resolution say; it counts as failed, and what is there is tried."""
+    keyring = ring(KEY, signs=True)
+    assert keyring.lost_in_s(at(0)) == float("inf")
+    keyring.on_begun(at(0))
+    assert keyring.lost_in_s(at(1)) == LONGEST_FETCH_S - 1
+    assert keyring.lost_in_s(at(3_600, frozen_s=3_599)) == 0.0
+    keyring.on_lost(at(LONGEST_FETCH_S))
+    assert keyring.problems == {str(KEY): LOST, CREDENTIALS: LOST}
+    assert keyring.due_in_s(at(LONGEST_FETCH_S)) == 1.0
+    refused = ring(KEY)
+    fetched(refused, at(0), key="a")
+    refused.on_refused(at(1), refused.keys.number)
+    refused.on_begun(at(1))
+    assert not refused.may_export(at(LONGEST_FETCH_S))
+    refused.on_lost(at(1 + LONGEST_FETCH_S))
+    assert refused.may_export(at(1 + LONGEST_FETCH_S))
 
 
 def test_at_shutdown_a_pause_is_over() -> None:

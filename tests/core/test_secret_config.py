@@ -95,6 +95,10 @@ def test_a_headers_value_may_name_secrets(value: str, expected: Any) -> None:
             "line break or outer spaces",
         ),
         (
+            header("".join(f"${{ssm:/{number}}}" for number in range(17))),
+            "f:1:33: exporter.otlp_http.headers: name 17 secrets, must be at most 16",
+        ),
+        (
             "exporter: {otlp_grpc: {}}\n" + XRAY,
             "f:2:25: auth.sigv4.service: signs HTTP requests alone, and AWS takes no gRPC: use "
             "otlp_http",

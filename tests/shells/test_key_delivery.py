@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import io
 import select
+from collections.abc import Mapping
 
 import pytest
 
 from exporter.settings import OTLP_HTTP, ExporterSettings, SecretReference, SecretText
 from extension.instant import Instant
-from extension.key_delivery import KeyDelivery, KeyStore
+from extension.key_delivery import LAST_TRIES, MAX_GIVEN_UP, KeyDelivery, KeyStore
+from extension.keyring import LONGEST_FETCH_S, LONGEST_PAUSE_S
 from extension.log import Log
 from extension.secret_fetch import Fetcher
 from tests import collectors
-from tests.secret_stores import ParametersAndSecrets
+from tests.secret_stores import TOKEN, ParametersAndSecrets
+from tests.whole.test_environments import eventually
 
 KEY = SecretReference("ssm", "/key")
 MAX_AGE_S = 300.0
@@ -21,9 +24,9 @@ BACK_MS = 10_000
 
 
 class Fetching:
-    """A delivery whose server is `server`; `log` is what it has said."""
+    """A delivery that finds its server by `environ`; `log` is what it has said."""
 
-    def __init__(self, server: ParametersAndSecrets) -> None:
+    def __init__(self, environ: Mapping[str, str]) -> None:
         settings = ExporterSettings(OTLP_HTTP, "http://x/", {"a": SecretText((KEY,))})
         self._stream = io.StringIO()
         self.store = KeyStore()
@@ -32,7 +35,7 @@ class Fetching:
             settings,
             MAX_AGE_S,
             {
-                **server.environ(),
+                **environ,
                 "AWS_REGION": "eu-west-1",
                 "AWS_ENDPOINT_URL": f"http://127.0.0.1:{collectors.closed_port()}",
                 "AWS_ACCESS_KEY_ID": "AKID",
@@ -65,10 +68,10 @@ def test_fetched_at_once_and_again_when_it_is_old() -> None:
     """Told as new only where it is another value."""
     with ParametersAndSecrets() as server:
         server.parameters["/key"] = "one"
-        fetching = Fetching(server)
+        fetching = Fetching(server.environ())
         assert not fetching.advance(0)
         assert not fetching.delivery.may_export(at(0))
-        assert fetching.delivery.wake_at_s(at(0)) == float("inf")
+        assert fetching.delivery.wake_at_s(at(0)) == LONGEST_FETCH_S
         assert fetching.back(1)
         assert fetching.delivery.may_export(at(1))
         assert fetching.store.keys().secrets == {KEY: "one"}
@@ -88,7 +91,7 @@ def test_a_refusal_from_any_thread_is_seen_at_the_next_look() -> None:
     """Fetched again; while it is on its way no export begins."""
     with ParametersAndSecrets() as server:
         server.parameters["/key"] = "one"
-        fetching = Fetching(server)
+        fetching = Fetching(server.environ())
         fetching.advance(0)
         fetching.back(0)
         server.parameters["/key"] = "two"
@@ -103,7 +106,7 @@ def test_a_refusal_from_any_thread_is_seen_at_the_next_look() -> None:
 def test_the_same_trouble_is_told_once_and_its_end_too() -> None:
     """What waits, what goes on with the old value, and at the end what is missing."""
     with ParametersAndSecrets() as server:
-        fetching = Fetching(server)
+        fetching = Fetching(server.environ())
         fetching.advance(0)
         assert fetching.delivery.why_missing(at(0)) == "ssm:/key: nothing has answered yet"
         fetching.back(0)
@@ -134,11 +137,53 @@ def test_the_same_trouble_is_told_once_and_its_end_too() -> None:
         assert fetching.delivery.may_export(at(3 + MAX_AGE_S))
 
 
+def test_at_shutdown_it_is_tried_twice_and_no_more() -> None:
+    """Without a pause; what is there by then is no question of tries."""
+    with ParametersAndSecrets() as server:
+        fetching = Fetching(server.environ())
+        fetching.advance(0)
+        fetching.back(0)
+        fetching.delivery.leave()
+        for _ in range(LAST_TRIES):
+            assert not fetching.delivery.is_hopeless(at(0.1))
+            fetching.advance(0.1)
+            fetching.back(0.2)
+        assert fetching.delivery.is_hopeless(at(0.2))
+        fetching.advance(0.2)
+        assert len(server.asked) == 1 + LAST_TRIES
+        server.parameters["/key"] = "one"
+        there = Fetching(server.environ())
+        there.advance(0)
+        there.back(0)
+        there.delivery.leave()
+        assert not there.delivery.is_hopeless(at(1))
+
+
+def test_a_fetch_that_does_not_come_back_is_given_up_with_its_thread() -> None:
+    """Another thread asks anew; after some of them no more is tried."""
+    with collectors.hanging() as server:
+        environ = {
+            "PARAMETERS_SECRETS_EXTENSION_HTTP_PORT": str(server.port),
+            "AWS_SESSION_TOKEN": TOKEN,
+        }
+        fetching = Fetching(environ)
+        moment = 0.0
+        for count in range(MAX_GIVEN_UP + 1):
+            fetching.advance(moment)
+            assert eventually(lambda wanted: server.requests == wanted, count + 1)
+            moment += LONGEST_FETCH_S
+            fetching.advance(moment)
+            moment += LONGEST_PAUSE_S
+        assert fetching.delivery.wake_at_s(at(moment)) == float("inf")
+        assert len(fetching.log) == 1
+        assert "ssm:/key: no answer in time; invocations wait" in fetching.log[0]
+
+
 def test_a_fault_of_ours_tells_its_kind_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its words may hold what was fetched."""
     with ParametersAndSecrets() as server:
         server.parameters["/key"] = "one"
-        fetching = Fetching(server)
+        fetching = Fetching(server.environ())
 
         def broken(*_: object, **__: object) -> None:
             raise LookupError("one")

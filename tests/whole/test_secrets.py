@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from sandbox.environment import Function, LambdaEnvironment
 from sandbox.launcher import write_extensions
 from sandbox.receiver import Receiver
@@ -18,6 +20,7 @@ from tests.guard import Guard, wants_header
 from tests.secret_stores import TOKEN, ParametersAndSecrets
 from tests.whole.scenario import FOLDER
 from tests.whole.test_environments import attributes_of, eventually, servers
+from tests.whole.test_flush import SLACK_S, held_s
 from tests.whole.test_nothing_lost import LEDGER
 
 ARRIVED_S = 10.0
@@ -201,3 +204,55 @@ def test_without_a_spool_what_lacks_its_secret_is_dropped_by_that_name(tmp_path:
         assert servers(receiver) == []
     (line,) = life.ledgers()
     assert line.startswith("accepted 1 = exported 0 + waiting 0 + dropped 1 (secret_missing 1)")
+
+
+def test_a_secret_that_was_rotated_unseen_costs_nothing_at_shutdown(tmp_path: Path) -> None:
+    """The first export of all meets 401 within SHUTDOWN's window, and leaves within it."""
+    with (
+        Receiver() as receiver,
+        Guard(receiver, wants_header("Authorization", lambda: f"Bearer {RENEWED}")) as guard,
+        ParametersAndSecrets() as store,
+    ):
+        store.parameters["/key"] = SECRET
+        config = CONFIG.format(endpoint=guard.endpoint, reference="ssm:/key")
+        config = config.replace("max_age_ms: 0", "max_age_ms: 600000")
+        life = Life(tmp_path, config, {**nowhere(), **store.environ()})
+        with life.environment as environment:
+            environment.invoke(b"1")
+            assert store.wait_asked(1, ARRIVED_S)
+            store.parameters["/key"] = RENEWED
+            environment.invoke(b"2")
+            environment.shutdown()
+            expected = Counter(one.request_id for one in environment.invocations)
+            (exit_,) = environment.exits
+        assert (exit_.status, exit_.killed) == (0, False)
+        assert ids(receiver) == expected
+        assert guard.statuses[-1] == 200
+        assert guard.statuses.count(401) <= 1
+    assert life.ledgers() == ["accepted 2 = exported 2 + waiting 0 + dropped 0"]
+
+
+@pytest.mark.parametrize("mode", ["next", "end", "auto"])
+def test_a_store_that_hangs_holds_nothing(tmp_path: Path, mode: str) -> None:
+    """Neither init, nor an invocation, nor `/next`; SHUTDOWN ends within its window."""
+    with Receiver() as receiver, collectors.hanging() as hanging:
+        config = CONFIG.format(endpoint=receiver.http_endpoint, reference="ssm:/key")
+        config = config.replace("mode: next", f"mode: {mode}")
+        environ = {
+            **nowhere(),
+            "AWS_SESSION_TOKEN": TOKEN,
+            "PARAMETERS_SECRETS_EXTENSION_HTTP_PORT": str(hanging.port),
+        }
+        life = Life(tmp_path, config, environ)
+        with life.environment as environment:
+            for _ in range(5):
+                environment.invoke(b"1")
+                assert held_s(environment) < SLACK_S
+            assert eventually(lambda: hanging.requests > 0)
+            environment.shutdown()
+            (exit_,) = environment.exits
+        assert (exit_.status, exit_.killed) == (0, False)
+        assert receiver.spans() == []
+    assert life.ledgers() == [
+        "accepted 5 = exported 0 + waiting 0 + spooled 5 + dropped 0; noted: secret_missing 5"
+    ]
