@@ -64,7 +64,7 @@ COMPLAINTS = (
         "A secret of AWS's does not come",
         "`keys: …` in the log; spans come late, or not.",
         "A span is never sent without its header or its signature: it waits in memory, then in "
-        "`/tmp`. A secret is fetched again while the function runs, and at SHUTDOWN once more.",
+        "`/tmp`. A secret is fetched again while the function runs, and twice at SHUTDOWN.",
         (
             "secret_unusable",
             "secret_unreachable",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from exporter.keys import Keys
 from exporter.settings import ExporterSettings, SecretReference
 from extension.instant import Instant
-from extension.keyring import Fetched, Keyring
+from extension.keyring import CREDENTIALS, Fetched, Keyring
 from extension.log import Log
 from extension.worker import Worker
 
@@ -105,8 +105,10 @@ class KeyDelivery:
         return renewed
 
     def may_export(self, now: Instant) -> bool:
-        """Whether a request would have all it needs."""
-        return self._ring.may_export(now)
+        """Whether a request would have all it needs, and what was refused is not being renewed."""
+        if self._may_try or self._ring.is_fetching:
+            return self._ring.may_export(now)
+        return not self._ring.missing(now)
 
     def wake_at_s(self, now: Instant) -> float:
         """When the next fetch is due, or one on its way is given up (monotonic)."""
@@ -118,9 +120,7 @@ class KeyDelivery:
 
     def is_hopeless(self, now: Instant) -> bool:
         """Whether what is missing will not come any more: after SHUTDOWN, and enough tries."""
-        return (
-            self._last_tries is not None and self._last_tries <= 0 and bool(self._ring.missing(now))
-        )
+        return not self._may_try and bool(self._ring.missing(now))
 
     @property
     def _may_try(self) -> bool:
@@ -169,5 +169,5 @@ class KeyDelivery:
 
     def _failed(self, error: Exception) -> Fetched:
         """A fault of ours is a problem of each; its words may hold a value, and are not told."""
-        names = [*map(str, self._references), *(("credentials",) if self._signs else ())]
+        names = [*map(str, self._references), *([CREDENTIALS] if self._signs else [])]
         return Fetched(problems=dict.fromkeys(names, f"internal: {type(error).__name__}"))
