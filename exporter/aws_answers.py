@@ -88,7 +88,7 @@ def _skew(date: str | None, unix_s: float) -> str:
     """`` by 3600 s (ahead)``; "" where nothing is known, or it is not far off."""
     try:
         ahead_s = unix_s - parsedate_to_datetime(date or "").timestamp()
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return ""
     if abs(ahead_s) <= MAX_SKEW_S:
         return ""

@@ -9,6 +9,7 @@ AWS SDKs and Tools Reference Guide, "Container credential provider".
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from urllib.parse import urlsplit
@@ -18,6 +19,8 @@ from exporter.values import dataclass
 
 FULL_URI = "AWS_CONTAINER_CREDENTIALS_FULL_URI"
 _TOKEN = "AWS_CONTAINER_AUTHORIZATION_TOKEN"  # noqa: S105 - a variable's name
+_VISIBLE = re.compile(r"[!-~]*")
+"""What a library refuses in a header it repeats in its error."""
 _PLAIN_HOSTS = ("localhost", "127.0.0.1", "::1", "169.254.170.2", "169.254.170.23", "fd00:ec2::23")
 """Where keys may travel without TLS: this machine, and the two containers' endpoints."""
 
@@ -35,11 +38,17 @@ class CredentialsRequest:
 
 
 def from_environment(environ: Mapping[str, str]) -> Credentials | None:
-    """Those that stand there themselves."""
+    """Those that stand there themselves. Raises CredentialsError."""
     key_id, secret = environ.get("AWS_ACCESS_KEY_ID"), environ.get("AWS_SECRET_ACCESS_KEY")
     if not key_id or not secret:
         return None
-    return Credentials(key_id, secret, environ.get("AWS_SESSION_TOKEN", ""))
+    token = environ.get("AWS_SESSION_TOKEN", "")
+    if not all(map(_VISIBLE.fullmatch, (key_id, secret, token))):
+        raise CredentialsError(
+            "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY or AWS_SESSION_TOKEN holds a blank, a line "
+            "break or what is no ASCII"
+        )
+    return Credentials(key_id, secret, token)
 
 
 def container_request(environ: Mapping[str, str]) -> CredentialsRequest:
@@ -69,13 +78,12 @@ def parse_container_answer(body: bytes) -> Credentials:
     try:
         value = json.loads(body)
         expiry = value.get("Expiration")
-        return Credentials(
-            str(value["AccessKeyId"]),
-            str(value["SecretAccessKey"]),
-            str(value.get("Token") or ""),
-            _unix_s(expiry) if expiry else None,
-        )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        key_id, secret = value["AccessKeyId"], value["SecretAccessKey"]
+        token = value.get("Token") or ""
+        if not (key_id and secret and all(map(_VISIBLE.fullmatch, (key_id, secret, token)))):
+            raise ValueError("what no header can carry")
+        return Credentials(key_id, secret, token, _unix_s(expiry) if expiry else None)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise CredentialsError(f"{FULL_URI} answered no credentials") from None
 
 

@@ -20,6 +20,7 @@ TOKEN_HEADER = "X-Aws-Parameters-Secrets-Token"  # noqa: S105 - a header's name
 PORT_VARIABLE = "PARAMETERS_SECRETS_EXTENSION_HTTP_PORT"
 DEFAULT_PORT = 2773
 MAX_PORT = 65_535
+MAX_PORT_DIGITS = 5
 _TARGETS = {"secretsmanager": "secretsmanager.GetSecretValue", "ssm": "AmazonSSM.GetParameter"}
 _PERMISSIONS = {
     "secretsmanager": "secretsmanager:GetSecretValue",
@@ -53,7 +54,8 @@ def store_request(store: str, name: str) -> StoreRequest:
 def local_url(store: str, name: str, environ: Mapping[str, str]) -> str:
     """Of AWS's Parameters and Secrets extension; to be asked with the session token."""
     given = environ.get(PORT_VARIABLE, "")
-    is_port = given.isascii() and given.isdigit() and 0 < int(given[:6]) <= MAX_PORT
+    is_number = given.isascii() and given.isdigit() and len(given) <= MAX_PORT_DIGITS
+    is_port = is_number and 0 < int(given) <= MAX_PORT
     base = f"http://localhost:{int(given) if is_port else DEFAULT_PORT}"
     if store == SECRETS_MANAGER:
         return f"{base}/secretsmanager/get?secretId={quote(name, safe='')}"

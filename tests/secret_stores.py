@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from sandbox.http_server import LoopbackServer, Quiet
 
-TOKEN = "a session token"  # noqa: S105 - of a test
+TOKEN = "a-session-token"  # noqa: S105 - of a test
 
 
 class _Served:

@@ -136,7 +136,7 @@ def stores_answer_there(environment: LambdaEnvironment) -> None:
 ROLE = {
     "AWS_REGION": "eu-west-1",
     "AWS_ACCESS_KEY_ID": "AKID",
-    "AWS_SECRET_ACCESS_KEY": "of nobody",
+    "AWS_SECRET_ACCESS_KEY": "of-nobody",
 }
 KEYED = "exporter: {otlp_http: {headers: [{name: key, value: '${secretsmanager:backend}'}]}}\n"
 SIGNED = "auth: {sigv4: {service: xray}}\n"

@@ -43,7 +43,7 @@ def nowhere() -> dict[str, str]:
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{collectors.closed_port()}",
         "AWS_REGION": "eu-west-1",
         "AWS_ACCESS_KEY_ID": "AKID",
-        "AWS_SECRET_ACCESS_KEY": "not to be shown",
+        "AWS_SECRET_ACCESS_KEY": "not-to-be-shown",
     }
 
 
@@ -123,7 +123,7 @@ def test_spans_wait_for_a_secret_that_is_late(tmp_path: Path) -> None:
     assert len(life.warnings()) == 1
     assert "invocations wait for it in memory and in /tmp" in life.warnings()[0]
     shown = "\n".join(life.lines)
-    assert not [one for one in (SECRET, TOKEN, "not to be shown") if one in shown]
+    assert not [one for one in (SECRET, TOKEN, "not-to-be-shown") if one in shown]
 
 
 def test_a_rotated_secret_is_fetched_again_at_once(tmp_path: Path) -> None:

@@ -32,8 +32,8 @@ REGION = "eu-central-1"
 ROLE = {
     "AWS_REGION": REGION,
     "AWS_ACCESS_KEY_ID": "ASIAEXAMPLE",
-    "AWS_SECRET_ACCESS_KEY": "secret/of+the role",
-    "AWS_SESSION_TOKEN": "token/of+the role==",
+    "AWS_SECRET_ACCESS_KEY": "secret/of+the-role",
+    "AWS_SESSION_TOKEN": "token/of+the-role==",
 }
 MAX_REQUEST_BYTES = 5_000_000
 MAX_SPANS = 10_000
