@@ -51,7 +51,13 @@ class Life:
     """One environment whose spans leave with a secret in their header, and its log."""
 
     def __init__(
-        self, folder: Path, config: str, environ: Mapping[str, str], **changes: Any
+        self,
+        folder: Path,
+        config: str,
+        environ: Mapping[str, str],
+        *,
+        freeze_when_idle: bool = False,
+        **changes: Any,
     ) -> None:
         file = folder / "spanpipe.yaml"
         file.write_text(config)
@@ -69,6 +75,7 @@ class Life:
             ),
             str(write_extensions(folder)),
             on_line=lambda name, line: self.lines.append(line),
+            freeze_when_idle=freeze_when_idle,
         )
 
     def ledgers(self) -> list[str]:
@@ -256,3 +263,24 @@ def test_a_store_that_hangs_holds_nothing(tmp_path: Path, mode: str) -> None:
     assert life.ledgers() == [
         "accepted 5 = exported 0 + waiting 0 + spooled 5 + dropped 0; noted: secret_missing 5"
     ]
+
+
+def test_between_freezes_a_secret_comes_while_the_function_runs(tmp_path: Path) -> None:
+    """Stopped between invocations, as in Lambda; rotated in between, too."""
+    key = [SECRET]
+    with (
+        Receiver() as receiver,
+        Guard(receiver, wants_header("Authorization", lambda: f"Bearer {key[0]}")) as guard,
+        ParametersAndSecrets() as store,
+    ):
+        store.parameters["/key"] = SECRET
+        config = CONFIG.format(endpoint=guard.endpoint, reference="ssm:/key")
+        life = Life(tmp_path, config, {**nowhere(), **store.environ()}, freeze_when_idle=True)
+        with life.environment as environment:
+            life.invoke_until(lambda: 200 in guard.statuses)
+            key[0] = store.parameters["/key"] = RENEWED
+            life.invoke_until(lambda: 401 in guard.statuses and guard.statuses[-1] == 200)
+            environment.shutdown()
+            expected = Counter(one.request_id for one in environment.invocations)
+        assert ids(receiver) == expected
+        assert guard.statuses.count(401) == 1
