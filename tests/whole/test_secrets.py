@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from sandbox.environment import Function, LambdaEnvironment
+from sandbox.function import MANAGED
 from sandbox.launcher import write_extensions
 from sandbox.receiver import Receiver
 from tests import collectors
@@ -284,3 +285,29 @@ def test_between_freezes_a_secret_comes_while_the_function_runs(tmp_path: Path) 
             expected = Counter(one.request_id for one in environment.invocations)
         assert ids(receiver) == expected
         assert guard.statuses.count(401) == 1
+
+
+def test_on_managed_instances_no_event_is_needed(tmp_path: Path) -> None:
+    """The secret comes late, and what waited leaves on time."""
+    with (
+        Receiver() as receiver,
+        Guard(receiver, wants_header("Authorization", lambda: f"Bearer {SECRET}")) as guard,
+        ParametersAndSecrets() as store,
+    ):
+        config = CONFIG.format(endpoint=guard.endpoint, reference="ssm:/key")
+        life = Life(
+            tmp_path,
+            config,
+            {**nowhere(), **store.environ()},
+            initialization_type=MANAGED,
+        )
+        with life.environment as environment:
+            assert environment.init()
+            environment.invoke(b"1")
+            assert store.wait_asked(1, ARRIVED_S)
+            assert guard.requests == []
+            store.parameters["/key"] = SECRET
+            assert guard.wait_for(200, 1, ARRIVED_S)
+            environment.shutdown()
+        assert len(servers(receiver)) == 1
+        assert set(guard.statuses) == {200}
