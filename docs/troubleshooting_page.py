@@ -61,6 +61,20 @@ COMPLAINTS = (
         ),
     ),
     Complaint(
+        "A secret of AWS's does not come",
+        "`keys: …` in the log; spans come late, or not.",
+        "A span is never sent without its header or its signature: it waits in memory, then in "
+        "`/tmp`. A secret is fetched again while the function runs, and twice at SHUTDOWN.",
+        (
+            "secret_unusable",
+            "secret_unreachable",
+            "role_denied",
+            "credentials_missing",
+            "signature_refused",
+            "secret_missing",
+        ),
+    ),
+    Complaint(
         "Cold starts are slow",
         "`Init Duration` of seconds in the `REPORT` line.",
         "Process start to the first `/next` takes about 15 ms; OpenTelemetry is loaded after that, "

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -22,6 +23,9 @@ from exporter.settings import RequestLimits
 from exporter.spans import SpanBuilder
 from exporter.values import dataclass, field, replace
 from exporter.weight import bare, details_count, passed_spans, payloads, weight_bytes
+
+if TYPE_CHECKING:
+    from exporter.span_limit import SpanCut
 
 MIN_REQUEST_BYTES = 16_384
 """Below this a limit that a collector teaches is not believed."""
@@ -40,7 +44,8 @@ class Sent:
     `outcome` None: there was no time. `arrived_in_part`: some of its spans did, before what
     `outcome` says, and all of them are to be sent again where it is to be tried again.
     `cut_body_bytes` and `lost_details` were left out to make it small enough, `unreadable_bytes`
-    because they were no OTLP; of these the spans are among `lost_details` too.
+    because they were no OTLP; of these the spans are among `lost_details` too. `cut_text_bytes`
+    are those of other texts that made one span too large.
     """
 
     count: int
@@ -49,6 +54,7 @@ class Sent:
     cut_body_bytes: int = 0
     lost_details: int = 0
     unreadable_bytes: int = 0
+    cut_text_bytes: int = 0
 
     @property
     def goes_on(self) -> bool:
@@ -65,6 +71,8 @@ class _Group:
     weight_bytes: int = 0
     fault: Exception | None = None
     """The conversion's, of the one record that is in it then."""
+    cut: SpanCut | None = None
+    """What made spans of the one record that is in it then fit."""
 
     @property
     def span_count(self) -> int:
@@ -117,6 +125,15 @@ class BatchExport:
                 yield _Group([record], fault=error)
                 continue
             weight = weight_bytes(record)
+            items, cut = self._limited(items, weight)
+            if cut is not None:
+                # Alone, so that what was cut is counted as its own.
+                if group.records:
+                    yield group
+                group = _Group()
+                yield _Group([record], [items], weight, cut=cut)
+                half_s = _half_way(until_s)
+                continue
             full = (
                 group.weight_bytes + weight > limits.max_bytes
                 or group.span_count + _span_count(items) > limits.max_spans
@@ -131,6 +148,17 @@ class BatchExport:
         if group.records:
             yield group
 
+    def _limited(self, items: list[Item], weight: int) -> tuple[list[Item], SpanCut | None]:
+        """`items` within the limit of one span, and what that took; None: they are.
+
+        The weight of what they are made of is true to a factor of two.
+        """
+        if weight * 2 <= self._limits.max_span_bytes:
+            return items, None
+        from exporter.span_limit import limited  # seldom needed
+
+        return limited(items, self._limits.max_span_bytes)
+
     def _send_group(self, group: _Group, until_s: float) -> Iterator[Sent]:
         if group.fault is not None:
             detail = f"internal: {type(group.fault).__name__}: {group.fault}"
@@ -138,7 +166,7 @@ class BatchExport:
             return
         count = len(group.records)
         if count == 1:
-            yield self._send_one(group.records[0], group.items[0], until_s)
+            yield self._send_one(group.records[0], group.items[0], until_s, group.cut)
             return
         outcome = self._request([item for items in group.items for item in items], until_s)
         if outcome is None or not outcome.too_large:
@@ -151,11 +179,19 @@ class BatchExport:
                 if not sent.goes_on:
                     return
 
-    def _send_one(self, record: Record, items: list[Item], until_s: float) -> Sent:
-        """One record, in as many requests as it takes, its own span in the first of them."""
+    def _send_one(
+        self, record: Record, items: list[Item], until_s: float, made_fit: SpanCut | None
+    ) -> Sent:
+        """One record, in as many requests as it takes, its own span in the first of them.
+
+        `made_fit` has been cut from its spans before.
+        """
         parts = _parts(items, self._limits.max_spans)
         lighter = self._lighter(record)
-        cut, lost, unreadable = 0, 0, 0
+        cut, lost, unreadable, cut_text_bytes = 0, 0, 0, 0
+        if made_fit is not None:
+            cut, lost = made_fit.body_bytes, made_fit.details
+            cut_text_bytes = made_fit.text_bytes
         arrived: Outcome | None = None
         while parts:
             part = parts.pop(0)
@@ -170,7 +206,12 @@ class BatchExport:
                 left = next(lighter, None)
                 if left is not None:
                     cut, lost = _left_out(record, left)
-                    parts.insert(0, [*self._builder.spans([left])])
+                    spans, more = self._limited([*self._builder.spans([left])], weight_bytes(left))
+                    cut_text_bytes = 0
+                    if more is not None:
+                        cut, lost = cut + more.body_bytes, lost + more.details
+                        cut_text_bytes = more.text_bytes
+                    parts.insert(0, spans)
                     continue
             if outcome.verdict is not Verdict.REFUSED:
                 arrived = arrived or outcome
@@ -190,6 +231,7 @@ class BatchExport:
             cut_body_bytes=cut,
             lost_details=lost,
             unreadable_bytes=unreadable,
+            cut_text_bytes=cut_text_bytes,
         )
 
     def _lighter(self, record: Record) -> Iterator[Invocation]:

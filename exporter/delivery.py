@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from exporter.outcome import Sender
+from typing import TYPE_CHECKING
+
+from exporter.outcome import Authorization, Sender
 from exporter.settings import OTLP_GRPC, ExporterSettings
 from exporter.signals import TRACES
+
+if TYPE_CHECKING:
+    from exporter.keys import KeySource
 
 
 class GrpcMissingError(Exception):
     """The configuration asks for gRPC, and it is not installed: a layer has it on request."""
 
 
-def open_sender(settings: ExporterSettings, signal: str = TRACES) -> Sender:
+def open_sender(
+    settings: ExporterSettings, signal: str = TRACES, source: KeySource | None = None
+) -> Sender:
     """The sender of `signal` for `settings`; imports what it needs, connects to nothing yet.
 
-    Raises GrpcMissingError.
+    `source` has the secrets that `settings` name, and what to sign with: without them nothing
+    is sent. Raises GrpcMissingError.
     """
+    authorization: Authorization | None = None
+    if settings.needs_keys:
+        from exporter.keys import FixedKeys, KeyedAuthorization
+
+        authorization = KeyedAuthorization(settings, signal, source or FixedKeys())
     if settings.protocol == OTLP_GRPC:
         try:
             from exporter.otlp_grpc import GrpcSender
@@ -26,7 +39,7 @@ def open_sender(settings: ExporterSettings, signal: str = TRACES) -> Sender:
                 "nothing can be exported: this layer is built without gRPC; "
                 "take otlp_http, or a layer built with it (make layer GRPC=1)"
             ) from error
-        return GrpcSender(settings, signal)
+        return GrpcSender(settings, signal, authorization)
     from exporter.otlp_http import HttpSender
 
-    return HttpSender(settings, signal)
+    return HttpSender(settings, signal, authorization)

@@ -136,7 +136,7 @@ def fitted(text: str, room_bytes: int) -> tuple[str, int]:
         left_bytes = _left_bytes(value, texts, room_bytes)
     # No more of a text will stay than the room has bytes, so no more is measured.
     sizes = [_string_bytes(one.whole[:room_bytes]) for one in texts]
-    level_bytes = _level(sizes, max(0, left_bytes))
+    level_bytes = level(sizes, max(0, left_bytes))
     for one, size_bytes in zip(texts, sizes, strict=True):
         _set(one, size_bytes, level_bytes)
     return _dumped(value), whole_bytes - _all_text_bytes(value)
@@ -219,7 +219,7 @@ def _mark(attributes: list[dict[str, Any]]) -> None:
     attributes.append({"key": names.RESULT.truncated, "value": {"boolValue": True}})
 
 
-def _level(sizes: list[int], room_bytes: int) -> int:
+def level(sizes: list[int], room_bytes: int) -> int:
     """The length that all longer ones are cut to, so that they take `room_bytes` together."""
     for index, size in enumerate(sorted(sizes)):
         share = room_bytes // (len(sizes) - index)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from opentelemetry.sdk._logs import ReadableLogRecord
 
@@ -16,14 +17,21 @@ from exporter.settings import ExporterSettings
 from exporter.signals import LOGS
 from exporter.spans import SpanBuilder, spanpipe_version
 
+if TYPE_CHECKING:
+    from exporter.keys import KeySource
+
 
 class LogsExport:
     """For one thread, `abort` apart."""
 
     def __init__(
-        self, settings: ExporterSettings, builder: SpanBuilder, redactor: Redactor
+        self,
+        settings: ExporterSettings,
+        builder: SpanBuilder,
+        redactor: Redactor,
+        source: KeySource | None = None,
     ) -> None:
-        self._sender = open_sender(settings, LOGS)
+        self._sender = open_sender(settings, LOGS, source)
         self._builder = LogBuilder(builder.resource, redactor, spanpipe_version())
 
     def export(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from exporter.delivery import open_sender
 from exporter.measures import Measure
@@ -14,6 +15,9 @@ from exporter.settings import ExporterSettings
 from exporter.signals import METRICS
 from exporter.spans import SpanBuilder, spanpipe_version
 
+if TYPE_CHECKING:
+    from exporter.keys import KeySource
+
 MAX_UNSENT = 16
 """Sums that wait for the collector, of a flush each; the oldest go first, and are counted."""
 
@@ -21,8 +25,10 @@ MAX_UNSENT = 16
 class MetricsExport:
     """For one thread, `abort` apart. `unsent_count` counts measures that nobody has received."""
 
-    def __init__(self, settings: ExporterSettings, builder: SpanBuilder) -> None:
-        self._sender = open_sender(settings, METRICS)
+    def __init__(
+        self, settings: ExporterSettings, builder: SpanBuilder, source: KeySource | None = None
+    ) -> None:
+        self._sender = open_sender(settings, METRICS, source)
         self._metrics = FaasMetrics(builder.resource, spanpipe_version())
         self._unsent: deque[tuple[object, int]] = deque()
         self._dropped_count = 0

@@ -14,11 +14,20 @@ from urllib.parse import urlsplit
 
 import grpc
 
-from exporter.outcome import FAULT, Outcome, Verdict, shown_endpoint
+from exporter.outcome import (
+    FAULT,
+    Authorization,
+    KeyMissingError,
+    Outcome,
+    Verdict,
+    shown_endpoint,
+)
 from exporter.settings import ExporterSettings, TlsSettings
 from exporter.signals import endpoint_of, grpc_signal
 
-RETRYABLE_CODES = frozenset(
+DENIED_CODES = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED})
+"""A key may be rotating, as with 401 and 403 over HTTP."""
+RETRYABLE_CODES = DENIED_CODES | frozenset(
     {
         grpc.StatusCode.CANCELLED,
         grpc.StatusCode.DEADLINE_EXCEEDED,
@@ -27,9 +36,6 @@ RETRYABLE_CODES = frozenset(
         grpc.StatusCode.UNAVAILABLE,
         grpc.StatusCode.DATA_LOSS,
         grpc.StatusCode.RESOURCE_EXHAUSTED,
-        # A key may be rotating, as with 401 and 403 over HTTP.
-        grpc.StatusCode.UNAUTHENTICATED,
-        grpc.StatusCode.PERMISSION_DENIED,
     }
 )
 """OTLP specification, "Failures" of OTLP/gRPC, and the two for credentials."""
@@ -50,10 +56,12 @@ _OPTIONS = (
 class GrpcSender:
     """`exporter.delivery.Sender` over gRPC."""
 
-    def __init__(self, settings: ExporterSettings, signal: str) -> None:
+    def __init__(
+        self, settings: ExporterSettings, signal: str, authorization: Authorization | None = None
+    ) -> None:
         self._signal = grpc_signal(signal)
         self._endpoint = shown_endpoint(endpoint_of(settings, signal))
-        self._metadata = tuple((key.lower(), value) for key, value in settings.headers.items())
+        self._authorization = authorization
         self._compression = _COMPRESSIONS[settings.compression]
         self._settings = settings
         self._lock = threading.Lock()
@@ -74,6 +82,7 @@ class GrpcSender:
         try:
             with self._lock:
                 self._aborted = False
+            metadata = self._metadata()
             request = encoded()
             if self._channel is None:
                 self._channel = _open_channel(self._settings)
@@ -81,7 +90,7 @@ class GrpcSender:
             call = stub.Export.future(
                 request,
                 timeout=max(0.001, timeout_s - (time.monotonic() - began_s)),
-                metadata=self._metadata,
+                metadata=metadata,
                 compression=self._compression,
             )
             with self._lock:
@@ -103,6 +112,9 @@ class GrpcSender:
                 # When to try again is decided elsewhere, and then the next try connects anew.
                 self.close()
             return self._failed(error, count, time.monotonic() - began_s)
+        except KeyMissingError as error:
+            detail = f"{self._endpoint}: nothing was sent: {error}"
+            return Outcome(Verdict.RETRYABLE, count, detail)
         except Exception as error:  # noqa: BLE001 - bad files, a fault of the library
             detail = f"{self._endpoint}: {type(error).__name__}: {error}"
             return Outcome(Verdict.REFUSED, count, detail, status=FAULT)
@@ -124,6 +136,11 @@ class GrpcSender:
         if self._channel is not None:
             self._channel.close()
             self._channel = None
+
+    def _metadata(self) -> tuple[tuple[str, Any], ...]:
+        authorization = self._authorization
+        headers = self._settings.headers if authorization is None else authorization.headers()
+        return tuple((key.lower(), value) for key, value in headers.items())
 
     def _answered(self, answer: Any, count: int, duration_s: float) -> Outcome:
         rejected = getattr(answer.partial_success, self._signal.rejected)
@@ -148,6 +165,8 @@ class GrpcSender:
 
     def _failed(self, error: grpc.RpcError, count: int, duration_s: float) -> Outcome:
         code: grpc.StatusCode = error.code()
+        if code in DENIED_CODES and self._authorization is not None:
+            self._authorization.refused()
         detail = (error.details() or "").strip()
         too_large = code is grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE in detail
         retryable = code in RETRYABLE_CODES and not too_large

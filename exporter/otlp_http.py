@@ -22,7 +22,14 @@ from opentelemetry.exporter.otlp.proto.http import Compression
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from exporter.outcome import FAULT, Outcome, Verdict, shown_endpoint
+from exporter.outcome import (
+    FAULT,
+    Authorization,
+    KeyMissingError,
+    Outcome,
+    Verdict,
+    shown_endpoint,
+)
 from exporter.settings import ExporterSettings
 from exporter.signals import HttpSignal, endpoint_of, http_signal
 from exporter.values import replace
@@ -35,8 +42,10 @@ RETRYABLE_STATUSES = frozenset({429, 502, 503, 504})
 SUCCESS_STATUSES = frozenset({200, 202})
 """OTLP says 200; Datadog's intake says 202, and what has arrived must not count as dropped."""
 TOO_LARGE_STATUS = 413
-KEPT_STATUSES = frozenset({401, 403})
+DENIED_STATUSES = frozenset({401, 403})
 """A key may be rotating: what a wrong one refuses is kept."""
+_SIGNED_HEADERS = ("Content-Type", "Content-Encoding")
+"""Beside what signing adds: a proxy may change others."""
 
 _COMPRESSIONS = {"gzip": Compression.Gzip, "none": Compression.NoCompression}
 
@@ -179,20 +188,42 @@ class _Adapter(HTTPAdapter):
 class _Session(requests.Session):
     """Turns every end of a request into an outcome."""
 
-    def __init__(self, wires: _Wires, endpoint: str, signal: HttpSignal) -> None:
+    def __init__(
+        self,
+        wires: _Wires,
+        endpoint: str,
+        signal: HttpSignal,
+        authorization: Authorization | None,
+    ) -> None:
         super().__init__()
         self.outcome: Outcome | None = None
         self.item_count = 0
         self._signal = signal
         self._wires = wires
         self._endpoint = shown_endpoint(endpoint)
+        self._authorization = authorization
         adapter = _Adapter(wires)
         self.mount("http://", adapter)
         self.mount("https://", adapter)
         # Proxies come from the environment; a .netrc must not replace the user's headers.
         if "@" not in endpoint:
-            self.auth = lambda request: request
+            self.auth = self._authorized
         self.hooks["response"] = [self._judge]
+
+    def _authorized(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Called with the request as it will be sent, its body compressed."""
+        if self._authorization is None:
+            return request
+        body = request.body or b""
+        request.headers.update(
+            self._authorization.signature(
+                request.method or "",
+                request.url or "",
+                {name: value for name in _SIGNED_HEADERS if (value := request.headers.get(name))},
+                body.encode() if isinstance(body, str) else body,
+            )
+        )
+        return request
 
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:
         if self.verify is not True:
@@ -244,11 +275,15 @@ class _Session(requests.Session):
             return
         retry_after_s = None
         verdict = Verdict.REFUSED
-        if status in RETRYABLE_STATUSES:
+        reason = self._reason(response, body)
+        if reason or status in DENIED_STATUSES:
+            verdict = Verdict.RETRYABLE
+            named += reason and f": {reason}"
+            if self._authorization is not None:
+                self._authorization.refused()
+        elif status in RETRYABLE_STATUSES:
             verdict = Verdict.RETRYABLE
             retry_after_s = _seconds(response.headers.get("Retry-After"))
-        elif status in KEPT_STATUSES:
-            verdict = Verdict.RETRYABLE
         elif 300 <= status < 400:
             verdict = Verdict.RETRYABLE
             named += ", a redirect, which OTLP does not follow: set the final URL as endpoint"
@@ -260,6 +295,11 @@ class _Session(requests.Session):
             retry_after_s=retry_after_s,
             too_large=status == TOO_LARGE_STATUS,
         )
+
+    def _reason(self, response: requests.Response, body: bytes) -> str:
+        if self._authorization is None or not 400 <= response.status_code < 500:
+            return ""
+        return self._authorization.reason(response.status_code, body, response.headers)
 
     def _partial_success(self, body: bytes) -> tuple[int, str]:
         """What was rejected and the collector's words; (0, "") for what is no protobuf."""
@@ -276,12 +316,15 @@ class _Session(requests.Session):
 class HttpSender:
     """`exporter.delivery.Sender` over HTTP/1.1 with protobuf bodies."""
 
-    def __init__(self, settings: ExporterSettings, signal: str) -> None:
+    def __init__(
+        self, settings: ExporterSettings, signal: str, authorization: Authorization | None = None
+    ) -> None:
         self._settings = settings
         self._signal = http_signal(signal)
         self._endpoint = endpoint_of(settings, signal)
+        self._authorization = authorization
         self._wires = _Wires()
-        self._session = _Session(self._wires, self._endpoint, self._signal)
+        self._session = _Session(self._wires, self._endpoint, self._signal, authorization)
 
     def send(self, items: Any, count: int, timeout_s: float) -> Outcome:
         """See `Sender.send`."""
@@ -306,6 +349,9 @@ class HttpSender:
                 died = outcome
                 outcome = self._try(body, count, until_s)
                 outcome = replace(outcome, uncertain=outcome.uncertain or died.uncertain)
+        except KeyMissingError as error:
+            detail = f"{shown_endpoint(self._endpoint)}: nothing was sent: {error}"
+            outcome = Outcome(Verdict.RETRYABLE, count, detail)
         except Exception as error:  # noqa: BLE001 - a fault of the library is an outcome too
             outcome = self._fault(count, error)
         finally:
@@ -333,12 +379,14 @@ class HttpSender:
     def _exporter(self, timeout_s: float) -> Any:
         # Made anew for each flush, as its timeout cannot be changed; it opens nothing.
         settings = self._settings
+        authorization = self._authorization
+        headers = settings.headers if authorization is None else authorization.headers()
         exporter = self._signal.exporter(
             endpoint=self._endpoint,
             certificate_file=settings.tls.ca_file,
             client_key_file=settings.tls.key_file,
             client_certificate_file=settings.tls.cert_file,
-            headers=dict(settings.headers),
+            headers=dict(headers),
             timeout=timeout_s,
             compression=_COMPRESSIONS[settings.compression],
             session=self._session,

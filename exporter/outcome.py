@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from exporter.values import dataclass
@@ -45,6 +46,34 @@ class Outcome:
     duration_s: float = 0.0
     too_large: bool = False
     """Refused for its size alone: smaller ones may be taken."""
+
+
+class KeyMissingError(Exception):
+    """A secret or the credentials are not there; the message names them, and no value."""
+
+
+class Authorization(Protocol):
+    """What a request needs beside the configuration; for one sender, and never waiting."""
+
+    def headers(self) -> dict[str, str]:
+        """Every header of the next request, secrets filled in. Raises KeyMissingError."""
+
+    def signature(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes
+    ) -> Mapping[str, str]:
+        """Headers to add to the request, whose `body` is what is sent; {} where none is signed.
+
+        `headers` may be signed as well.
+        """
+
+    def refused(self) -> None:
+        """The endpoint has refused the last request's key or signature."""
+
+    def reason(self, status: int, body: bytes, headers: Mapping[str, str]) -> str:
+        """In words of our own, why a signed request was refused; "" where that is not known.
+
+        `headers` are the answer's, by names without case.
+        """
 
 
 class Sender(Protocol):

@@ -55,6 +55,10 @@ class Breaker:
             asked_s = min(retry_after_s, LONGEST_RETRY_AFTER_S)
             self._pause_s = max(self._pause_s, asked_s + jitter_s)
 
+    def on_key_renewed(self) -> None:
+        """What it refused may have been the key, which is another now: no pause any more."""
+        self._failed_at = None
+
     def may_try(self, now: Instant) -> bool:
         """Whether the pause is over."""
         return self._failed_at is None or now.since(self._failed_at) >= self._pause_s

@@ -7,12 +7,13 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
+from exporter.settings import ExporterSettings, RequestLimits
 from exporter.signals import LOGS, METRICS
 from exporter.values import dataclass, replace
 from extension import destination, otel_environment
 from extension.early_config import FILE_NAME, TASK_ROOT, own_file
 from extension.problems import Origin, Place, Problem, SourceError
-from extension.schema import Reading, read_settings
+from extension.schema import SECRET_PATHS, Reading, read_settings
 from extension.settings import Settings
 from extension.yaml_source import MAX_FILE_BYTES, Node, read
 
@@ -65,6 +66,7 @@ def load(
     errors = reading.problems + of_variables
     if settings.exporter is not None:
         exporter = destination.with_scheme(settings.exporter)
+        exporter = destination.with_region(exporter, environ, origins)
         errors += destination.problems(exporter, origins)
         loop = None if errors else destination.loop_problem(exporter, settings.receiver)
         if loop:
@@ -81,10 +83,30 @@ def load(
             if nowhere:
                 where = origins.get(f"signals.{signal}", "default")
                 errors.append(Problem(where, f"signals.{signal}", nowhere))
-        settings = replace(settings, exporter=exporter)
+        limits = _limits(settings.limits, exporter, origins)
+        settings = replace(settings, exporter=exporter, limits=limits)
     if errors:
         settings = Settings(exporter=None, enabled=settings.enabled, log_level=settings.log_level)
     return LoadedConfig(settings, file, origins, tuple(sorted(errors, key=_order)))
+
+
+def _limits(
+    given: RequestLimits, exporter: ExporterSettings, origins: dict[str, Origin]
+) -> RequestLimits:
+    """What the service takes less of is told where the service is named."""
+    if exporter.sigv4 is None:
+        return given
+    from exporter.service_limits import within
+
+    limits = within(given, exporter.sigv4)
+    for key, name in (
+        ("max_request_bytes", "max_bytes"),
+        ("max_request_spans", "max_spans"),
+        ("max_span_bytes", "max_span_bytes"),
+    ):
+        if getattr(limits, name) < getattr(given, name):
+            origins[f"limits.{key}"] = origins["auth.sigv4.service"]
+    return limits
 
 
 def _order(problem: Problem) -> tuple[bool, Origin]:
@@ -95,7 +117,7 @@ def _order(problem: Problem) -> tuple[bool, Origin]:
 def _root(file: str | None, environ: Mapping[str, str], problems: list[Problem]) -> Node:
     if file is None:
         return Node(Place("default", 1, 1), {}, {})
-    return read(text_of(file), file, environ, problems)
+    return read(text_of(file), file, environ, problems, SECRET_PATHS)
 
 
 def text_of(file: str) -> str:

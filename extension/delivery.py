@@ -19,7 +19,15 @@ from extension.backlog import MAX_WAITING_BYTES, Backlog, Entry, files_of
 from extension.blackbox import Remains
 from extension.fallback import Printer
 from extension.instant import Instant
-from extension.ledger import NOTHING, PRINTED, SPOOLED, WAITING, Amount, Ledger
+from extension.ledger import (
+    NOTHING,
+    PRINTED,
+    SECRET_MISSING,
+    SPOOLED,
+    WAITING,
+    Amount,
+    Ledger,
+)
 from extension.log import Log
 from extension.outcomes import Settled, settle
 from extension.pipeline import Exported, Pipeline, Result
@@ -44,7 +52,8 @@ SPINDOWN = "spindown"
 class Delivery:
     """`directory` is the FIFOs'; `worker` runs `pipeline`'s tasks.
 
-    `lent` is what is being exported and would be gone with this process.
+    `lent` is what is being exported and would be gone with this process. `has_keys` False: a
+    secret is missing, and nothing is sent without it.
     """
 
     def __init__(
@@ -64,6 +73,7 @@ class Delivery:
         self.lent = NOTHING
         self.can_export = True
         self.no_export_reason = ""
+        self.has_keys = True
         self.ledger.recover(self._spool.scan())
 
     def mourn(self, remains: Remains, now: Instant) -> None:
@@ -187,6 +197,9 @@ class Delivery:
             for entry in left:
                 self.ledger.drop(entry.amount, WAITING, self.no_export_reason)
             return self.ledger.line()
+        if not self.has_keys:
+            kept = sum((entry.amount for entry in left), self._spool.amount)
+            self.ledger.note(SECRET_MISSING, kept.invocations)
         last = reason == SPINDOWN
         for chunk in files_of(left):
             self._leave_behind(chunk, until_s)
@@ -205,6 +218,8 @@ class Delivery:
             self.ledger.move(amount, WAITING, PRINTED)
             return
         reason = "spool_full" if in_time else "shutdown"
+        if not self.has_keys:
+            reason = SECRET_MISSING
         left = [self._backlog.strip(entry, reason) for entry in chunk]
         if time.monotonic() < until_s and self._backlog.keep(left):
             return

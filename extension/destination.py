@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit, urlunsplit
 
-from exporter.settings import OTLP_GRPC, ExporterSettings
+from exporter.settings import OTLP_GRPC, ExporterSettings, HeaderValue, SecretText
 from exporter.values import replace
 from extension.problems import Origin, Problem, shown
 from extension.settings import ReceiverSettings
@@ -24,7 +24,12 @@ _GRPC_NAME = re.compile(r"(?!grpc-)[0-9a-z_.-]+(?<!-bin)")
 _HEADER_VALUE = re.compile(r"(?! )[ -~]*(?<! )")
 """What both carry: printable ASCII."""
 
+_SERVICE = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+"""What stands in a credential's scope."""
+
 MAX_PORT = 65_535
+MAX_SECRETS = 16
+"""Each is a request to AWS, over and over."""
 TRACES_PATH = "/v1/traces"
 """OTLP specification, "OTLP/HTTP Request"."""
 
@@ -36,6 +41,21 @@ def with_scheme(exporter: ExporterSettings) -> ExporterSettings:
         exporter = replace(exporter, endpoint=f"{scheme}://{exporter.endpoint}")
     # It has had its effect: an endpoint always names its scheme from here on.
     return replace(exporter, tls=replace(exporter.tls, insecure=False))
+
+
+def with_region(
+    exporter: ExporterSettings, environ: Mapping[str, str], origins: dict[str, Origin]
+) -> ExporterSettings:
+    """What is signed for the function's own region, unless the file names one."""
+    sigv4 = exporter.sigv4
+    if sigv4 is None or sigv4.region:
+        return exporter
+    from extension.aws_endpoints import region_in
+
+    region, variable = region_in(environ)
+    if region:
+        origins["auth.sigv4.region"] = variable
+    return replace(exporter, sigv4=replace(sigv4, region=region))
 
 
 def with_signal(exporter: ExporterSettings, signal: str) -> ExporterSettings:
@@ -91,6 +111,7 @@ def problems(exporter: ExporterSettings, origins: Mapping[str, Origin]) -> list[
     """What is wrong with `exporter`; reads the files that TLS names."""
     root = f"exporter.{exporter.protocol}"
     found = [
+        *((f"auth.sigv4{path}", text) for path, text in _signing_problems(exporter)),
         (f"{root}.endpoint", endpoint_problem(exporter.endpoint, exporter.protocol)),
         *((f"{root}.{path}", text) for path, text in _header_problems(exporter)),
         *((f"{root}.tls.{path}", text) for path, text in _tls_problems(exporter)),
@@ -98,6 +119,30 @@ def problems(exporter: ExporterSettings, origins: Mapping[str, Origin]) -> list[
     return [
         Problem(origins.get(path, "default"), shown(path), text) for path, text in found if text
     ]
+
+
+_OF_SIGNATURE = re.compile(r"authorization|x-amz-(date|security-token|content-sha256)", re.I)
+
+
+def _signing_problems(exporter: ExporterSettings) -> Iterator[tuple[str, str]]:
+    sigv4 = exporter.sigv4
+    if sigv4 is None:
+        return
+    from extension.aws_endpoints import is_region
+
+    if exporter.protocol == OTLP_GRPC:
+        yield ".service", "signs HTTP requests alone, and AWS takes no gRPC: use otlp_http"
+    elif not sigv4.region:
+        yield ".region", "needs a region: write one, or set AWS_REGION"
+    elif not is_region(sigv4.region):
+        yield ".region", f"is {shown(sigv4.region)!r}, must be a region's name, such as eu-west-1"
+    if not _SERVICE.fullmatch(sigv4.service):
+        yield ".service", f"is {shown(sigv4.service)!r}, must be a signing name, such as xray"
+    if "@" in urlsplit(exporter.endpoint).netloc:
+        yield ".service", "and a user in the endpoint exclude each other; keep one"
+    for name in exporter.headers:
+        if _OF_SIGNATURE.fullmatch(name):
+            yield ".service", f"writes the header {shown(name)} itself; leave it out of headers"
 
 
 def endpoint_problem(endpoint: str, protocol: str) -> str | None:
@@ -119,6 +164,8 @@ def endpoint_problem(endpoint: str, protocol: str) -> str | None:
 
 
 def _header_problems(exporter: ExporterSettings) -> Iterator[tuple[str, str]]:
+    if len(exporter.secrets) > MAX_SECRETS:
+        yield "headers", f"name {len(exporter.secrets)} secrets, must be at most {MAX_SECRETS}"
     for name, value in exporter.headers.items():
         path = f"headers.{name}"
         if exporter.protocol == OTLP_GRPC:
@@ -126,8 +173,16 @@ def _header_problems(exporter: ExporterSettings) -> Iterator[tuple[str, str]]:
                 yield path, "is no name that gRPC can carry: letters, digits, - _ ."
         elif not _HTTP_NAME.fullmatch(name):
             yield path, "is no header's name: letters, digits and - for most"
-        if not _HEADER_VALUE.fullmatch(value):
+        if not can_be_header(value):
             yield path, "its value must be printable ASCII without a line break or outer spaces"
+
+
+def can_be_header(value: HeaderValue) -> bool:
+    """Whether it can be sent; of one with secrets in it, what is known."""
+    if isinstance(value, SecretText):
+        # Between what is outside, where no blank may stand, and a stand-in for each secret.
+        value = value.filled(dict.fromkeys(value.references, "x"))
+    return _HEADER_VALUE.fullmatch(value) is not None
 
 
 def _tls_problems(exporter: ExporterSettings) -> Iterator[tuple[str, str]]:

@@ -14,6 +14,8 @@ PRINTED = "printed"
 """Where something may be; what was dropped has a reason instead."""
 SAMPLED = "sampled"
 """The reason of what the user's sampler has left out: the only one that is no loss."""
+SECRET_MISSING = "secret_missing"  # noqa: S105 - a reason
+"""What could not be sent at the end, since a secret or credentials were not there."""
 
 
 @dataclass(frozen=True, slots=True)

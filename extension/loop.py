@@ -49,6 +49,7 @@ from fifo.mailbox import Policy
 from fifo.sampling import text_of
 
 if TYPE_CHECKING:
+    from extension.key_delivery import KeyDelivery
     from extension.otlp_receiver import OtlpReceiver
     from extension.otlp_requests import Spans
 
@@ -99,6 +100,8 @@ class Loop:
         self._telemetry = TelemetryListener(registered.subscription, log)
         self._logs = LogDelivery(self._pipeline, self._lifecycle, log, managed=self._managed)
         self._receiver: OtlpReceiver | None = None
+        self._keys: KeyDelivery | None = None
+        self._environ = environ
         self._policy = Policy()
         self._thawed = False
         self._blackbox = BlackBox(channel.directory, log.warning)
@@ -132,6 +135,7 @@ class Loop:
             (self._channel.results, select.POLLIN),
             (self._worker.fileno(), select.POLLIN),
             (self._logs.fileno(), select.POLLIN),
+            (self._keys.fileno() if self._keys is not None else -1, select.POLLIN),
             *((watched, select.POLLIN) for watched in self._watch.descriptors()),
             (self._connection.fileno(), self._connection.poll_events),
             *self._telemetry.descriptors(),
@@ -141,6 +145,8 @@ class Loop:
                 poll.register(descriptor, events)
         if self._delivery.is_exporting:
             wake_at_s = min(wake_at_s, time.monotonic() + FREEZE_LOOK_S)
+        if self._keys is not None:
+            wake_at_s = min(wake_at_s, self._keys.wake_at_s(instant()))
         timeout_ms = None if wake_at_s == float("inf") else _milliseconds_until(wake_at_s)
         asleep = instant()
         ready = {descriptor for descriptor, _ in poll.poll(timeout_ms)}
@@ -243,6 +249,8 @@ class Loop:
         self._accept(self._lifecycle.on_shutdown(event.reason, time.time_ns()))
         self._schedule.on_shutdown(told_s, told_s + left_s, last=event.reason == SPINDOWN)
         self._logs.leave()
+        if self._keys is not None:
+            self._keys.leave()
 
     def _listen(self, settings: Settings) -> None:
         """Open the receiver where it is asked for: `/next` has been asked before."""
@@ -255,6 +263,21 @@ class Loop:
         except OSError as error:
             port = settings.receiver.port
             self._log.error(f"receiver.otlp_http: cannot listen at port {port}: {error.strerror}")
+
+    def _fetch_keys(self, settings: Settings) -> None:
+        """Begin to fetch what the configuration names and does not hold."""
+        if self._pipeline.keys is None or settings.exporter is None:
+            return
+        from extension.key_delivery import KeyDelivery
+
+        self._keys = KeyDelivery(
+            self._pipeline.keys,
+            settings.exporter,
+            settings.secret_max_age_s,
+            self._environ,
+            self._log,
+            _random_unit,
+        )
 
     def _has_room_for_spans(self, size_bytes: int) -> bool:
         return self._delivery.has_room(self._lifecycle.kept_bytes + size_bytes)
@@ -322,6 +345,7 @@ class Loop:
         for error in loaded.config.errors:
             self._log.error(str(error))
         self._delivery.configure(settings)
+        self._fetch_keys(settings)
         self._listen(settings)
         self._logs.configure(settings)
         if settings.signals.logs and self._telemetry.hopeful and not self._telemetry.with_logs:
@@ -370,10 +394,17 @@ class Loop:
                 if expected and now_s < last_word_s:
                     return last_word_s
                 self._begin_shutdown(self._shutdown, self._shutdown_s)
+            can_export = self._delivery.can_export
+            if self._keys is not None:
+                if self._keys.advance(now):
+                    self._schedule.on_key_renewed()
+                self._delivery.has_keys = self._keys.may_export(now)
+                can_export = can_export and not self._keys.is_hopeless(now)
             decision = self._schedule.decide(
                 now,
                 self._delivery.waiting(now, has_logs=self._logs.lines.presses),
-                can_export=self._delivery.can_export,
+                can_export=can_export,
+                has_keys=self._delivery.has_keys,
             )
             if decision.abort:
                 self._pipeline.abort(now_s)
@@ -394,7 +425,7 @@ class Loop:
                 )
             if decision.ask:
                 self._registered.ask()
-                if not self._delivery.is_exporting:
+                if not self._delivery.is_exporting and self._delivery.has_keys:
                     self._logs.send(now_s)
             elif decision.export_for_s is None and not decision.abort:
                 wake_at_s = float("inf") if decision.wake_at_s is None else decision.wake_at_s
@@ -423,6 +454,10 @@ class Loop:
     def _say_farewell(self) -> None:
         """Keep what is left elsewhere; one line with the ledger."""
         ledger = self._delivery.ledger
+        missing = self._keys.why_missing(instant()) if self._keys is not None else ""
+        self._delivery.has_keys = not missing
+        if missing:
+            self._log.warning(f"keys: {missing}; nothing could be sent without them")
         for counts in (
             self._inbox.counts,
             self._inbox.gaps(),

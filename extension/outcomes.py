@@ -69,6 +69,7 @@ def _settle_for_good(sent: Sent, backlog: Backlog) -> list[str]:
     backlog.cut(sent.cut_body_bytes, "request_full")
     backlog.cut(sent.unreadable_bytes, "unreadable_otlp")
     backlog.ledger.note("details_dropped", sent.lost_details)
+    backlog.ledger.note("span_cut_bytes", sent.cut_text_bytes)
     if outcome.verdict is Verdict.ACCEPTED:
         backlog.delivered(sent.count, uncertain=outcome.uncertain)
         return []

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import unquote
 
+from exporter.settings import HeaderValue
+
 
 class PairsError(Exception):
     """An entry that is no pair. The message does not repeat it: it may be a secret."""
@@ -27,7 +29,9 @@ def parse_pairs(text: str) -> dict[str, str]:
     return found
 
 
-def merged_headers(base: Mapping[str, str], over: Mapping[str, str]) -> dict[str, str]:
+def merged_headers(
+    base: Mapping[str, HeaderValue], over: Mapping[str, HeaderValue]
+) -> dict[str, HeaderValue]:
     """Both, `over` going first; a header's name has no case."""
     names = {name.lower() for name in over}
     return {**{k: v for k, v in base.items() if k.lower() not in names}, **over}

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from exporter.outcome import Sender
     from exporter.spans import SpanBuilder
     from extension.config import LoadedConfig
+    from extension.key_delivery import KeyStore
 
 
 MAX_MEASURES = 8_192
@@ -75,7 +76,10 @@ Result = Loaded | Prepared | Exported | Failed
 
 
 class Pipeline:
-    """Tasks for one worker thread, and `abort` for the loop's."""
+    """Tasks for one worker thread, and `abort` for the loop's.
+
+    `keys` is there, once the configuration has been read, where requests need more than it holds.
+    """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
@@ -83,6 +87,7 @@ class Pipeline:
         self._sender: Sender | None = None
         self._batches: BatchExport | None = None
         self.builder: SpanBuilder | None = None
+        self.keys: KeyStore | None = None
         self._metrics: MetricsExport | None = None
         self._logs: LogsExport | None = None
         self._logs_stopped_before_s = float("-inf")
@@ -98,6 +103,10 @@ class Pipeline:
 
         config = load(self._environ)
         self._settings = config.settings
+        if config.settings.exporter is not None and config.settings.exporter.needs_keys:
+            from extension.key_delivery import KeyStore
+
+            self.keys = KeyStore()
         return Loaded(config)
 
     def prepare(self) -> Result:
@@ -121,19 +130,19 @@ class Pipeline:
                 max_body_bytes=settings.capture.max_body_bytes,
                 redactor=redactor,
             )
-            sender = open_sender(settings.exporter)
+            sender = open_sender(settings.exporter, source=self.keys)
             if settings.fallback == FALLBACK_STDOUT:
                 import exporter.passed_lines  # noqa: F401 - SHUTDOWN has no time for it
             metrics = None
             if settings.signals.metrics:
                 from exporter.metrics_export import MetricsExport
 
-                metrics = MetricsExport(settings.exporter, builder)
+                metrics = MetricsExport(settings.exporter, builder, self.keys)
             logs = None
             if settings.signals.logs:
                 from exporter.logs_export import LogsExport
 
-                logs = LogsExport(settings.exporter, builder, redactor)
+                logs = LogsExport(settings.exporter, builder, redactor, self.keys)
             self.builder = builder
             self._batches = BatchExport(sender, builder, settings.limits)
             with self._lock:

@@ -255,6 +255,12 @@ class Schedule:
             if self._is_last and spare_s > 0:
                 self._shutdown_again_s = now.monotonic_s + spare_s * self._draw_unit()
 
+    def on_key_renewed(self) -> None:
+        """A secret or credentials have come, or are others: what was refused is tried again."""
+        self._breaker.on_key_renewed()
+        self._shutdown_failures = 0
+        self._shutdown_again_s = 0.0
+
     def on_shutdown(self, now_s: float, deadline_s: float, *, last: bool = True) -> None:
         """SHUTDOWN came; everything that can leave leaves now.
 
@@ -267,16 +273,18 @@ class Schedule:
         self._asked = True
 
     def decide(  # noqa: PLR0911 - one return for each rule, in the order they hold
-        self, now: Instant, waiting: Waiting, *, can_export: bool
+        self, now: Instant, waiting: Waiting, *, can_export: bool, has_keys: bool = True
     ) -> Decision:
         """What to do at this moment; call it again after doing it, until it only waits.
 
-        `can_export` False: there is nowhere to send to.
+        `can_export` False: there is nowhere to send to. `has_keys` False: a secret or credentials
+        are still to come; nothing is held for them, but at SHUTDOWN they are waited for.
         """
         now_s = now.monotonic_s
         if self._shutdown_until_s is not None:
-            return self._decide_shutdown(now_s, waiting, self._shutdown_until_s, can_export)
-        may_begin = can_export and waiting.any and self._breaker.may_try(now)
+            leave_s = self._shutdown_until_s
+            return self._decide_shutdown(now_s, waiting, leave_s, can_export, has_keys)
+        may_begin = can_export and has_keys and waiting.any and self._breaker.may_try(now)
         if self._export_until_s is not None:
             return self._decide_in_flight(now, self._export_until_s)
         if self._managed:
@@ -343,7 +351,7 @@ class Schedule:
         return Decision(wake_at_s=now_s + MANAGED_TICK_S)
 
     def _decide_shutdown(
-        self, now_s: float, waiting: Waiting, leave_s: float, can_export: bool
+        self, now_s: float, waiting: Waiting, leave_s: float, can_export: bool, has_keys: bool
     ) -> Decision:
         until_s = leave_s - min(waiting.farewell_s, LONGEST_FAREWELL_S)
         in_flight_s = self._export_until_s
@@ -361,6 +369,8 @@ class Schedule:
             and self._shutdown_failures < SHUTDOWN_FAILURES
             and until_s - now_s >= MIN_EXPORT_S
         ):
+            if not has_keys:
+                return Decision(wake_at_s=until_s)
             if now_s < self._shutdown_again_s < until_s:
                 return Decision(wake_at_s=self._shutdown_again_s)
             part = 1.0 if self._shutdown_failures else SHUTDOWN_FIRST_PART

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 from exporter.patterns import PatternError, compile_pattern
@@ -13,9 +14,11 @@ from exporter.settings import (
     ExporterSettings,
     RedactSettings,
     RequestLimits,
+    SecretText,
+    SigV4Settings,
     TlsSettings,
 )
-from exporter.values import dataclass, field
+from exporter.values import dataclass, field, replace
 from extension import sampling
 from extension.log import LEVELS
 from extension.pairs import PairsError, parse_pairs
@@ -54,6 +57,9 @@ MAX_REDACT_PATTERNS = 32
 
 MAX_INT = 2**63
 """OTLP's integers are signed and have 64 bits."""
+
+SECRET_PATHS = re.compile(r"exporter\.otlp_(http|grpc)\.headers\[[0-9]+\]\.value")
+"""Where a value may name secrets of AWS's stores."""
 
 WHEN = (OFF, ON_ERROR, ALWAYS)
 """A body is captured then."""
@@ -299,6 +305,10 @@ def read_settings(root: Node, reading: Reading) -> Settings:
 def settings_of(top: Section, reading: Reading) -> Settings:
     """Asks `top` for every key there is, with its default and its range."""
     exporter = _exporter(top.section("exporter"), reading)
+    auth = top.section("auth")
+    exporter = replace(exporter, sigv4=_sigv4(auth.section("sigv4")))
+    secret_max_age_s = auth.integer("secret_max_age_s", 300, 10, 86_400)
+    auth.finish()
     resource = top.section("resource")
     attributes = resource.pairs("attributes", _resource_value)
     resource.finish()
@@ -352,6 +362,7 @@ def settings_of(top: Section, reading: Reading) -> Settings:
     limit_settings = RequestLimits(
         max_bytes=limits.integer("max_request_bytes", 4 * MIB, 65_536, 64 * MIB),
         max_spans=limits.integer("max_request_spans", 2_000, 1, 100_000),
+        max_span_bytes=limits.integer("max_span_bytes", 4 * MIB, 16_384, 64 * MIB),
     )
     limits.finish()
     spool = top.section("spool")
@@ -368,6 +379,7 @@ def settings_of(top: Section, reading: Reading) -> Settings:
     top.finish()
     return Settings(
         exporter=exporter,
+        secret_max_age_s=secret_max_age_s,
         resource_attributes={
             name: value for name, value in attributes.items() if isinstance(value, ResourceValue)
         },
@@ -393,6 +405,16 @@ def _receiver(section: Section) -> ReceiverSettings:
     )
     http.finish()
     return settings
+
+
+def _sigv4(section: Section) -> SigV4Settings | None:
+    """A service without a region: the function's own, which the environment tells."""
+    service = section.text("service", None) or ""
+    region = section.text("region", None) or ""
+    if region and not service:
+        section.wrong_key("region", "needs service too: the name that AWS signs by, such as xray")
+    section.finish()
+    return SigV4Settings(region, service) if service else None
 
 
 def _propagator_problem(text: str) -> str | None:
@@ -468,12 +490,15 @@ def _exporter(section: Section, reading: Reading) -> ExporterSettings:
     chosen = grpc_section if grpc else http_section
     default = DEFAULT_GRPC_ENDPOINT if grpc else DEFAULT_HTTP_ENDPOINT
     endpoint = chosen.text("endpoint", default) or default
-    headers = chosen.pairs("headers", lambda entry: entry.text("value", None), has_case=False)
+    headers = chosen.pairs("headers", _header_value, has_case=False)
     tls = chosen.section("tls")
     settings = ExporterSettings(
         protocol=OTLP_GRPC if grpc else OTLP_HTTP,
         endpoint=endpoint,
-        headers={name: str(value) for name, value in headers.items()},
+        headers={
+            name: value if isinstance(value, SecretText) else str(value)
+            for name, value in headers.items()
+        },
         compression=chosen.choice("compression", "gzip", ("gzip", "none")),
         timeout_ms=chosen.integer("timeout", 10_000, 1, 60_000),
         tls=TlsSettings(
@@ -486,6 +511,12 @@ def _exporter(section: Section, reading: Reading) -> ExporterSettings:
     tls.finish()
     chosen.finish()
     return settings
+
+
+def _header_value(entry: Section) -> object:
+    value = entry.text("value", None)
+    node = entry.node("value")
+    return node.secret if node is not None and node.secret is not None else value
 
 
 def _insecure(tls: Section, endpoint: str, reading: Reading) -> bool:

@@ -124,6 +124,8 @@ class Settings:
     fallback: str = FALLBACK_NONE
     """``none`` or ``stdout``: where goes what could not leave by the last deadline."""
     receiver: ReceiverSettings = field(default_factory=ReceiverSettings)
+    secret_max_age_s: int = 300
+    """Secrets and passing credentials that are older are fetched again."""
     enabled: bool = True
     log_level: str = "info"
     """``debug``, ``info``, ``warning`` or ``error``."""

@@ -11,9 +11,10 @@ from typing import Any
 
 import yaml
 
+from exporter.settings import SecretText
 from exporter.values import dataclass
 from extension.problems import Place, Problem, SourceError, is_encodable, shown
-from extension.substitution import SubstitutionError, substitute
+from extension.substitution import SubstitutionError, parts_of, substitute
 
 MAX_FILE_BYTES = 262_144
 MAX_DEPTH = 32
@@ -53,6 +54,8 @@ class Node:
     """A scalar before its type is read: a key of digits is still a key."""
     written: str = ""
     """As it stands in the file: what a variable holds may be a secret, and is not shown."""
+    secret: SecretText | None = None
+    """A text with secrets in it that are still to be fetched; `text` has their names."""
 
     @property
     def kind(self) -> str:
@@ -74,11 +77,18 @@ class _Loader(yaml.SafeLoader):
         return _UNTAGGED
 
 
-def read(text: str, file: str, environ: Mapping[str, str], problems: list[Problem]) -> Node:
+def read(
+    text: str,
+    file: str,
+    environ: Mapping[str, str],
+    problems: list[Problem],
+    secret_paths: re.Pattern[str] | None = None,
+) -> Node:
     """The document in `text`; what is wrong with single values goes to `problems`.
 
-    A value with a problem is as if it were empty. Raises SourceError where nothing more can
-    be read.
+    A value with a problem is as if it were empty. Where a whole key path matches `secret_paths` a
+    value may name secrets; elsewhere that is a problem. Raises SourceError where nothing more
+    can be read.
     """
     try:
         root = yaml.compose(text, Loader=_Loader)
@@ -96,7 +106,7 @@ def read(text: str, file: str, environ: Mapping[str, str], problems: list[Proble
         raise _not_yaml(Place(file, 1, 1), str(error)) from error
     if root is None:
         return Node(Place(file, 1, 1), {}, {})
-    return _Reader(file, environ, problems).node(root, "", 0)
+    return _Reader(file, environ, problems, secret_paths).node(root, "", 0)
 
 
 def _not_yaml(place: Place, reason: str) -> SourceError:
@@ -104,10 +114,17 @@ def _not_yaml(place: Place, reason: str) -> SourceError:
 
 
 class _Reader:
-    def __init__(self, file: str, environ: Mapping[str, str], problems: list[Problem]) -> None:
+    def __init__(
+        self,
+        file: str,
+        environ: Mapping[str, str],
+        problems: list[Problem],
+        secret_paths: re.Pattern[str] | None,
+    ) -> None:
         self._file = file
         self._environ = environ
         self._problems = problems
+        self._secret_paths = secret_paths
         self._nodes = 0
 
     def node(self, node: Any, path: str, depth: int) -> Node:
@@ -151,15 +168,23 @@ class _Reader:
 
     def _scalar(self, node: yaml.ScalarNode, place: Place, path: str, *, typed: bool) -> Node:
         written = str(node.value)
+        secret = None
         try:
-            text = substitute(written, self._environ)
+            if self._secret_paths is not None and self._secret_paths.fullmatch(path):
+                parts = parts_of(written, self._environ)
+                text = "".join(map(str, parts))
+                if any(not isinstance(part, str) for part in parts):
+                    secret = SecretText(parts)
+            else:
+                text = substitute(written, self._environ)
         except SubstitutionError as error:
             self._wrong(place, path, str(error))
             return Node(place, None)
         if not is_encodable(text):
             self._wrong(place, path, "holds what is no Unicode character")
             return Node(place, None)
-        return Node(place, _plain(text) if typed else text, text=text, written=written)
+        value = _plain(text) if typed and secret is None else text
+        return Node(place, value, text=text, written=written, secret=secret)
 
     def _wrong(self, place: Place, path: str, text: str) -> None:
         self._problems.append(Problem(place, path, text))

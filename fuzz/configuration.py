@@ -99,6 +99,9 @@ def seeds() -> Iterator[tuple[str, bytes]]:
         b"  headers_list: 'c=d', compression: none, timeout: 5,\n"
         b"  tls: {ca_file: /x, cert_file: /y}}}",
         b"exporter: {otlp_grpc: {endpoint: 'c:4317', tls: {insecure: true}}}",
+        b"exporter: {otlp_http: {headers:\n"
+        b"  [{name: a, value: 'b ${ssm:/c} ${secretsmanager:d#e}$$'}]}}",
+        b"auth: {sigv4: {service: xray, region: eu-west-1}, secret_max_age_s: 60}",
         b"resource: {attributes: [{name: a, value: 1, type: int}, {name: b, value: .nan}],\n"
         b"  attributes_list: 'c=%ff'}",
         b"flush: {mode: end, hold_ms: 0x7d0, max_age_ms: 1, max_spans: 1, max_bytes: 1024}",

@@ -8,14 +8,13 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
 
-from exporter.delivery import open_sender
 from exporter.outcome import Verdict, shown_endpoint
-from exporter.settings import ExporterSettings
+from exporter.settings import ExporterSettings, HeaderValue, SecretText
 from extension import sampling
 from extension.config import LoadedConfig
 from extension.problems import shown
 from extension.settings import Settings
-from spanpipe.configured import DISABLED, in_force
+from spanpipe.configured import DISABLED, KeysMissingError, in_force, open_with_keys
 
 OK_STATUS = 0
 WRONG_STATUS = 1
@@ -59,7 +58,13 @@ def _send(settings: Settings) -> int:
     if settings.exporter is None:
         print(f"send: {DISABLED}")
         return WRONG_STATUS
-    with closing(open_sender(settings.exporter)) as sender:
+    try:
+        opened = open_with_keys(settings.exporter, os.environ)
+    except KeysMissingError as error:
+        for problem in error.problems:
+            print(f"send: {problem}")
+        return WRONG_STATUS
+    with closing(opened) as sender:
         outcome = sender.send([], 0, settings.exporter.timeout_ms / 1000)
     print(f"send: {outcome.verdict.value} in {outcome.duration_s * 1000:.0f} ms: {outcome.detail}")
     return OK_STATUS if outcome.verdict is Verdict.ACCEPTED else WRONG_STATUS
@@ -74,6 +79,10 @@ def _rows(config: LoadedConfig) -> list[tuple[str, str, str]]:
     values: dict[str, object] = {}
     if settings.exporter is not None:
         values.update(_exporter_values(settings.exporter))
+        sigv4 = settings.exporter.sigv4
+        values["auth.sigv4.service"] = sigv4.service if sigv4 is not None else None
+        values["auth.sigv4.region"] = sigv4.region if sigv4 is not None else None
+    values["auth.secret_max_age_s"] = settings.secret_max_age_s
     if settings.service_name or of_attributes is None:
         named = "service.name"
     values[named] = settings.service_name or of_attributes or "(the function's name)"
@@ -96,6 +105,7 @@ def _rows(config: LoadedConfig) -> list[tuple[str, str, str]]:
     values["signals.logs"] = settings.signals.logs
     values["limits.max_request_bytes"] = settings.limits.max_bytes
     values["limits.max_request_spans"] = settings.limits.max_spans
+    values["limits.max_span_bytes"] = settings.limits.max_span_bytes
     values["spool.max_bytes"] = settings.spool.max_bytes
     values["spool.max_age_s"] = settings.spool.max_age_s
     values["receiver.otlp_http.enabled"] = settings.receiver.enabled
@@ -114,13 +124,22 @@ def _exporter_values(exporter: ExporterSettings) -> dict[str, object]:
     endpoint = shown_endpoint(exporter.endpoint)
     return {
         f"{path}.endpoint": endpoint if endpoint == exporter.endpoint else f"{endpoint} {MASKED}",
-        **_pairs(f"{path}.headers", dict.fromkeys(exporter.headers, MASKED)),
+        **_pairs(f"{path}.headers", {k: _masked(v) for k, v in exporter.headers.items()}),
         f"{path}.compression": exporter.compression,
         f"{path}.timeout": f"{exporter.timeout_ms} ms",
         f"{path}.tls.ca_file": exporter.tls.ca_file,
         f"{path}.tls.cert_file": exporter.tls.cert_file,
         f"{path}.tls.key_file": exporter.tls.key_file,
     }
+
+
+def _masked(value: HeaderValue) -> str:
+    """The names of secrets in it may be shown, what stands around them may not."""
+    if not isinstance(value, SecretText):
+        return MASKED
+    return " ".join(
+        f"${{{part}}}" if not isinstance(part, str) else MASKED for part in value.parts if part
+    )
 
 
 def _pairs(path: str, values: Mapping[str, object]) -> dict[str, object]:

@@ -14,11 +14,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, cast
 
-from exporter.delivery import open_sender
 from exporter.outcome import Outcome, Sender, Verdict, shown_endpoint
 from exporter.settings import ExporterSettings
 from extension.problems import shown
-from spanpipe.configured import exporter_settings
+from spanpipe.configured import exporter_settings, open_with_keys
 from spanpipe.errors import CommandError
 from spanpipe.otlp_log import Damaged, LogReader
 from spanpipe.patience import Patience
@@ -79,7 +78,7 @@ def send(options: argparse.Namespace) -> int:
     settings = exporter_settings(os.environ, options.config, options.endpoint)
     if options.dry_run:
         return _Sending(options, settings, None).run()
-    with closing(open_sender(settings)) as sender:
+    with closing(open_with_keys(settings, os.environ)) as sender:
         return _Sending(options, settings, sender).run()
 
 

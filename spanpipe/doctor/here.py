@@ -13,12 +13,11 @@ from email.utils import parsedate_to_datetime
 from importlib import metadata
 from pathlib import Path
 
-from exporter.delivery import open_sender
 from exporter.outcome import Verdict, shown_endpoint
 from exporter.settings import OTLP_GRPC, ExporterSettings
 from extension.problems import shown
 from fifo import pipes
-from spanpipe.configured import in_force
+from spanpipe.configured import KeysMissingError, in_force, open_with_keys
 from spanpipe.doctor import signs
 from spanpipe.doctor.findings import Finding, fine, found
 from spanpipe.doctor.package import configuration_findings
@@ -36,14 +35,22 @@ def here_findings(environ: Mapping[str, str], file: str | None) -> Iterator[Find
     yield from configuration_findings(environ, Path.cwd(), file)
     config = in_force(environ, file)
     if config.settings.exporter is not None:
-        yield from endpoint_findings(config.settings.exporter)
+        yield from endpoint_findings(config.settings.exporter, environ)
     yield from fifo_findings(pipes.directory_of(environ))
     yield from package_versions()
 
 
-def endpoint_findings(settings: ExporterSettings) -> Iterator[Finding]:
-    """An empty request to the endpoint, and the date of its answers."""
-    with closing(open_sender(settings)) as sender:
+def endpoint_findings(settings: ExporterSettings, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Secrets and credentials, an empty request to the endpoint, and the date of its answers."""
+    try:
+        opened = open_with_keys(settings, environ)
+    except KeysMissingError as error:
+        for problem in error.problems:
+            yield found(SYMPTOMS[signs.of_keys(problem)], shown(problem, 300))
+        return
+    if settings.needs_keys:
+        yield fine("keys", "secrets and credentials are there")
+    with closing(opened) as sender:
         outcome = sender.send([], 0, settings.timeout_ms / 1000)
     if outcome.verdict is Verdict.ACCEPTED:
         yield fine("endpoint", f"{outcome.detail} in {outcome.duration_s * 1000:.0f} ms")

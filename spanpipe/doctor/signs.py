@@ -11,6 +11,24 @@ def _signs(*rows: tuple[str, str]) -> _Signs:
     return tuple((re.compile(pattern), name) for pattern, name in rows)
 
 
+_OF_KEYS = _signs(
+    (r"the signature's time is refused", "clock_wrong"),
+    (r"the function's role does not allow it", "role_denied"),
+    (r"the signature does not match|came without a signature", "signature_refused"),
+    (
+        r"the credentials have expired|the credentials are not known|credentials: "
+        r"|AWS_CONTAINER_CREDENTIALS_FULL_URI",
+        "credentials_missing",
+    ),
+)
+"""Of AWS's answers, to a fetch and to a signed export, and of what is missing here."""
+_OF_SECRETS = _signs(
+    (
+        r"there is none of that name|no such key|so it has no keys|holds is no text|is empty"
+        r"|no header can carry|has no text",
+        "secret_unusable",
+    ),
+)
 _OF_EXPORT = _signs(
     # A gRPC library says UNAVAILABLE of all that happens below it, so causes go first.
     (
@@ -67,6 +85,8 @@ _OF_OURS = _signs(
     (r"the function runs without spanpipe", "wrapper_failed"),
 )
 _OF_PROBLEM = re.compile(r"(\S+:\d+:\d+|(OTEL|SPANPIPE)_\w+|default): ")
+_REFUSED = re.compile(r"answered 4\d\d\b.{0,80}: ")
+_KEYS = "keys: "
 _OF_LEVEL = {"error": "extension_error", "warning": "extension_warning"}
 
 OF_PLATFORM = _signs(
@@ -133,16 +153,28 @@ _HINTS = (
 
 def of_export(detail: str) -> str:
     """The symptom that an export's `Outcome.detail` shows."""
-    return _first(_OF_EXPORT, detail) or "collector_refuses"
+    return _of_answer(detail) or _first(_OF_EXPORT, detail) or "collector_refuses"
+
+
+def of_keys(text: str) -> str:
+    """The symptom that a line of what is missing, after ``keys: ``, shows."""
+    return _first(_OF_KEYS, text) or _first(_OF_SECRETS, text) or "secret_unreachable"
+
+
+def _of_answer(detail: str) -> str | None:
+    """What AWS says of a signed export."""
+    return _first(_OF_KEYS, detail) if _REFUSED.search(detail) else None
 
 
 def of_line(level: str, text: str) -> str | None:
     """The symptom that the extension's line ``spanpipe: LEVEL: TEXT`` shows; None: it is none."""
+    if text.startswith(_KEYS):
+        return of_keys(text) if level == "warning" else None
     name = _first(_OF_OURS, text)
     if name is None and level == "error" and _OF_PROBLEM.match(text):
         name = "configuration_broken"
     if name is None and level == "warning":
-        name = _first(_OF_EXPORT, text)
+        name = _of_answer(text) or _first(_OF_EXPORT, text)
     return name or _OF_LEVEL.get(level)
 
 

@@ -118,6 +118,44 @@ _COLLECTOR = (
     ),
 )
 
+_KEYS = (
+    (
+        "secret_unusable",
+        _PROBLEM,
+        "A secret is not there, or no header can carry it",
+        "No secret of that name in this region and account, no such key in its JSON, or no text.",
+        "Correct the name in the header's value, or what the secret holds (docs/secrets.md).",
+    ),
+    (
+        "secret_unreachable",
+        _PROBLEM,
+        "AWS's store of secrets is not reached",
+        "Neither its extension at localhost:2773 nor the service answers; it is tried again.",
+        "Let the function's subnet reach the service, by NAT or by a VPC endpoint of it.",
+    ),
+    (
+        "role_denied",
+        _PROBLEM,
+        "The function's role lacks a permission",
+        "AWS refuses to give the secret, or to take the spans.",
+        "Give the role what docs/secrets.md names for it.",
+    ),
+    (
+        "credentials_missing",
+        _PROBLEM,
+        "There are no credentials that AWS takes",
+        "None in the environment, or they have ended or are another partition's.",
+        "Give the function a role, and set no AWS_ACCESS_KEY_ID of your own.",
+    ),
+    (
+        "signature_refused",
+        _PROBLEM,
+        "AWS refuses the signature",
+        "It was made for another region or service, or a proxy has changed the request.",
+        "Correct auth.sigv4.region and service to what the endpoint's name says.",
+    ),
+)
+
 _EXTENSION = (
     (
         "layer_absent",
@@ -427,7 +465,8 @@ _HERE = (
         "clock_wrong",
         _PROBLEM,
         "The clock is wrong",
-        "The answer's date and ours differ by over 30 s: spans stand at the wrong time.",
+        "The answer's date and ours differ by over 30 s, or AWS refuses a signature's time: spans "
+        "stand at the wrong time.",
         "Set the clock of this machine, or of the collector's.",
     ),
     (
@@ -575,6 +614,20 @@ _REASONS = (
         "Over capture.max_body_bytes (64 KiB), or gone with a killed extension. "
         "The function's own answer is whole.",
         "Raise capture.max_body_bytes if you need the whole.",
+    ),
+    (
+        "secret_missing",
+        _PROBLEM,
+        "Kept back: a secret or credentials were missing",
+        "Nothing is sent without them; what is not dropped waits in /tmp or stands in the log.",
+        "Do what the log's lines keys: ask for.",
+    ),
+    (
+        "span_cut_bytes",
+        _WARNING,
+        "Texts of a span lost their ends",
+        "The span alone was over limits.max_span_bytes, or over what its backend takes.",
+        "Put less into one attribute or event, or raise limits.max_span_bytes.",
     ),
     (
         "request_full",
@@ -858,6 +911,7 @@ GROUPS: dict[str, tuple[Symptom, ...]] = {
     title: tuple(Symptom(*row) for row in rows)
     for title, rows in (
         ("The endpoint", _COLLECTOR),
+        ("Secrets and signatures of AWS's", _KEYS),
         ("The extension and its log", _EXTENSION),
         ("The function", _FUNCTION),
         ("The layer", _LAYER),

@@ -140,7 +140,7 @@ log_level: debug
         ("flsh: {}", "f:1:1: flsh: unknown key; did you mean flush?"),
         (
             "zzz: 1",
-            "f:1:1: zzz: unknown key; known: exporter, resource, flush, propagator, capture, "
+            "f:1:1: zzz: unknown key; known: exporter, auth, resource, flush, propagator, capture, "
             "redact, sample, signals, limits, spool, receiver, fallback, log_level",
         ),
         ("flush: [1]", "f:1:8: flush: must be a mapping, not a list"),

@@ -167,6 +167,21 @@ OURS = {
     "spanpipe: error: the Extensions API at 127.0.0.1:9001 is gone: closed": "extensions_api_gone",
     "spanpipe: warning: the extension before this one was killed: invocations lost 1, perhaps "
     "exported 0": "extension_killed",
+    "spanpipe: warning: keys: ssm:/a: answered 400 ParameterNotFound: there is none of that "
+    "name in this region and account; invocations wait for it in memory and in /tmp": (
+        "secret_unusable"
+    ),
+    "spanpipe: warning: keys: secretsmanager:a#b: its JSON has no such key; what was fetched "
+    "before is used": "secret_unusable",
+    "spanpipe: warning: keys: ssm:/a: ssm.eu-west-1.amazonaws.com: no answer in time; invocations "
+    "wait for it in memory and in /tmp": "secret_unreachable",
+    "spanpipe: warning: keys: ssm:/a: answered 400 AccessDeniedException: the function's role does "
+    "not allow it: it needs ssm:GetParameter": "role_denied",
+    "spanpipe: warning: keys: credentials: there are none: neither": "credentials_missing",
+    "spanpipe: warning: keys: ssm:/a: answered 403 SignatureDoesNotMatch: the signature does not "
+    "match: wrong": "signature_refused",
+    "spanpipe: warning: keys: ssm:/a: answered 400 InvalidSignatureException: the signature's time "
+    "is refused: the clock here is wrong by 3600 s (ahead); invocations": "clock_wrong",
     "spanpipe: error: something new": "extension_error",
     "spanpipe: warning: something new": "extension_warning",
     "spanpipe: debug: no Telemetry API: 202": "telemetry_absent",
@@ -191,6 +206,13 @@ EXPORTS = {
     "gaierror: Name or service not known": "collector_name_unknown",
     "SSLCertVerificationError: certificate verify failed": "collector_tls",
     "answered 403 Forbidden": "collector_denies_key",
+    "answered 403 Forbidden: the signature's time is refused: the clock here is wrong": (
+        "clock_wrong"
+    ),
+    "answered 403 Forbidden: the signature does not match: wrong": "signature_refused",
+    "answered 403 Forbidden: the request came without a signature: x": "signature_refused",
+    "answered 403 Forbidden: the function's role does not allow it": "role_denied",
+    "answered 400 Bad Request: the credentials have expired": "credentials_missing",
     "answered UNAUTHENTICATED: no key": "collector_denies_key",
     "answered 404 Not Found": "collector_wrong_path",
     "answered UNIMPLEMENTED: unknown service": "collector_wrong_path",

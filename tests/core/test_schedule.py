@@ -474,3 +474,41 @@ def test_a_function_whose_clock_is_wrong_shortens_a_hold_and_no_more() -> None:
     invoke(plan, first=True)
     plan.on_end(0.0, failed=False)
     assert decide(plan, FRESH) == ASK
+
+
+@pytest.mark.parametrize("mode", ["next", "end", "auto"])
+def test_nothing_is_held_for_a_key_that_is_missing(mode: str) -> None:
+    """What is due waits; the next event is asked for as without it."""
+    plan = schedule(mode)
+    invoke(plan, first=True)
+    plan.on_end(100.0, failed=False)
+    moment = Instant(100.0, 1_000.0)
+    assert plan.decide(moment, OLD, can_export=True, has_keys=False) == ASK
+    assert plan.decide(moment, OLD, can_export=True, has_keys=False) == REST
+
+
+def test_at_shutdown_a_key_is_waited_for() -> None:
+    """To the end of the window, and what waits leaves once it is there."""
+    plan = schedule("next")
+    plan.on_shutdown(100.0, 102.0)
+    until_s = 100.0 + 1.9 - FAREWELL_S
+    moment = Instant(100.0, 1_000.0)
+    waits = plan.decide(moment, OLD, can_export=True, has_keys=False)
+    assert waits == Decision(wake_at_s=pytest.approx(until_s))
+    assert plan.decide(moment, OLD, can_export=True).export_for_s is not None
+    assert schedule("next").decide(moment, NONE, can_export=True, has_keys=False) == REST
+    empty = schedule("next")
+    empty.on_shutdown(100.0, 102.0)
+    assert empty.decide(moment, NONE, can_export=True, has_keys=False) == Decision(exit=True)
+
+
+def test_another_key_ends_the_pause_after_a_refusal() -> None:
+    """What was refused is tried again at once, within the shutdown window too."""
+    plan = schedule("next", max_age_ms=0)
+    invoke(plan)
+    assert decide(plan, OLD).export_for_s is not None
+    done(plan, arrived=False)
+    assert decide(plan, OLD) == ASK
+    invoke(plan)
+    plan.on_key_renewed()
+    assert decide(plan, OLD).export_for_s is not None

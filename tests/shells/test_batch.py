@@ -318,3 +318,32 @@ def test_others_spans_keep_to_the_limits() -> None:
         limits = RequestLimits(max_spans=3)
         assert send(receiver.http_endpoint, [record], limits) == [accepted(1, 3)]
         assert [names(one) for one in receiver.requests] == [["r-1", "a", "b"], ["c", "d"]]
+
+
+def test_a_span_over_its_own_limit_is_cut_and_goes_alone() -> None:
+    """The others share a request; what was cut is told with the record that it was of."""
+    with Receiver() as receiver:
+        limits = RequestLimits(max_span_bytes=20_000)
+        records: list[Record] = [invocation(1), invocation(2, body_bytes=60_000), invocation(3)]
+        first, second, third = send(receiver.http_endpoint, records, limits)
+        assert (first, third) == (accepted(1, 1), accepted(1, 1))
+        assert second == accepted(1, 1, cut_body_bytes=second.cut_body_bytes)
+        spans = receiver.spans()
+        assert [names(one) for one in receiver.requests] == [["r-1"], ["r-2"], ["r-3"]]
+        assert max(one.ByteSize() for one in spans) <= 20_000
+        values = {one.key: one.value for one in spans[1].attributes}
+        left = len(values["spanpipe.result.body"].string_value)
+        assert second.cut_body_bytes == 60_000 - left
+        assert values["spanpipe.result.truncated"].bool_value
+
+
+def test_what_is_over_both_limits_keeps_to_both() -> None:
+    """A request of one span is within the request's limit first, then within the span's."""
+    with Receiver() as receiver:
+        limits = RequestLimits(max_bytes=65_536, max_span_bytes=20_000)
+        (sent,) = send(receiver.http_endpoint, [invocation(1, body_bytes=3_000_000)], limits)
+        (span,) = receiver.spans()
+        values = {one.key: one.value for one in span.attributes}
+        left = len(values["spanpipe.result.body"].string_value)
+        assert sent == accepted(1, 1, cut_body_bytes=3_000_000 - left)
+        assert 19_000 < span.ByteSize() <= 20_000

@@ -283,7 +283,7 @@ def test_the_clock_is_compared_with_the_collectors(ahead_s: int, expected: list[
     date = formatdate(time.time() + ahead_s, usegmt=True)
     with collectors.answering(collectors.http_answer("200 OK", b"", f"Date: {date}")) as collector:
         settings = ExporterSettings(OTLP_HTTP, f"http://127.0.0.1:{collector.port}/v1/traces")
-        assert names(endpoint_findings(settings)) == expected
+        assert names(endpoint_findings(settings, {})) == expected
 
 
 def test_a_refused_key_still_tells_the_time() -> None:
@@ -292,16 +292,16 @@ def test_a_refused_key_still_tells_the_time() -> None:
     refusing = collectors.answering(collectors.http_answer("401 No", b"", f"Date: {date}"))
     with refusing as collector:
         settings = ExporterSettings(OTLP_HTTP, f"http://127.0.0.1:{collector.port}/v1/traces")
-        assert names(endpoint_findings(settings)) == ["collector_denies_key", "clock_wrong"]
+        assert names(endpoint_findings(settings, {})) == ["collector_denies_key", "clock_wrong"]
 
 
 def test_an_endpoint_over_grpc() -> None:
     """A good one, and one where nobody listens: named by the cause, not by gRPC's UNAVAILABLE."""
     with Receiver(grpc=True) as receiver:
         good = ExporterSettings(OTLP_GRPC, receiver.grpc_endpoint)
-        assert names(endpoint_findings(good)) == []
+        assert names(endpoint_findings(good, {})) == []
     endpoint = f"http://127.0.0.1:{collectors.closed_port()}"
-    assert names(endpoint_findings(ExporterSettings(OTLP_GRPC, endpoint, timeout_ms=2000))) == [
+    assert names(endpoint_findings(ExporterSettings(OTLP_GRPC, endpoint, timeout_ms=2000), {})) == [
         "collector_unreachable"
     ]
 

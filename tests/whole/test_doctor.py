@@ -126,6 +126,28 @@ def kill_extension(environment: LambdaEnvironment) -> None:
     assert environment.kill("extension")
 
 
+def stores_answer_there(environment: LambdaEnvironment) -> None:
+    """AWS's services are where the collector is."""
+    environ = environment.function.environ
+    base = environ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"].removesuffix("/v1/traces")
+    environ["AWS_ENDPOINT_URL"] = base
+
+
+ROLE = {
+    "AWS_REGION": "eu-west-1",
+    "AWS_ACCESS_KEY_ID": "AKID",
+    "AWS_SECRET_ACCESS_KEY": "of-nobody",
+}
+KEYED = "exporter: {otlp_http: {headers: [{name: key, value: '${secretsmanager:backend}'}]}}\n"
+SIGNED = "auth: {sigv4: {service: xray}}\n"
+
+
+def refusing(code: str, message: str = "", status: str = "400 Bad Request") -> Any:
+    """As AWS's services say no."""
+    body = json.dumps({"__type": code, "message": message}).encode()
+    return lambda: answering(status, body)
+
+
 LEFT = {"left_in_spool"}
 KEPT_ANYHOW = frozenset({"left_in_spool", "sent_perhaps_twice"})
 LIVES: dict[str, Case] = {
@@ -164,6 +186,45 @@ LIVES: dict[str, Case] = {
     "hanging up": Case(
         lambda: of(collectors.resetting()),
         {"collector_hangs_up", "sent_perhaps_twice", *LEFT},
+    ),
+    "a secret that is not there": Case(
+        refusing("ResourceNotFoundException"),
+        {"secret_unusable", "secret_missing", *LEFT},
+        config=KEYED,
+        environ=ROLE,
+        before=stores_answer_there,
+    ),
+    "a store that does not answer": Case(
+        nowhere,
+        {"secret_unreachable", "secret_missing", *LEFT},
+        config=KEYED,
+        environ=ROLE,
+        before=stores_answer_there,
+    ),
+    "a role without the permission": Case(
+        refusing("AccessDeniedException"),
+        {"role_denied", "secret_missing", *LEFT},
+        config=KEYED,
+        environ=ROLE,
+        before=stores_answer_there,
+    ),
+    "no credentials": Case(
+        receiving,
+        {"credentials_missing", "secret_missing", *LEFT},
+        config=SIGNED,
+        environ={"AWS_REGION": "eu-west-1"},
+    ),
+    "a signature of another region": Case(
+        refusing("InvalidSignatureException", "Credential should be scoped", "403 Forbidden"),
+        {"signature_refused", *LEFT},
+        config=SIGNED,
+        environ=ROLE,
+    ),
+    "a signature's time": Case(
+        refusing("InvalidSignatureException", "Signature expired: a is now earlier than b"),
+        {"clock_wrong", *LEFT},
+        config=SIGNED,
+        environ=ROLE,
     ),
     "printed": Case(
         nowhere,
