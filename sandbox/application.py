@@ -24,6 +24,7 @@ from sandbox.function import RETURNED
 from sandbox.http_server import LoopbackServer, Quiet
 from sandbox.processes import OnLine
 from sandbox.queues import Message, Queues, lambda_event
+from sandbox.state import Invocation
 
 MAX_REQUEST_BYTES = 6 * 1024 * 1024
 """A function URL's own bound for a request."""
@@ -65,8 +66,8 @@ class Deployed:
     source: EventSource | None = None
 
 
-OnInvoked = Callable[[str, float], None]
-"""Told of each invocation that is over: its request ID, and when it began (Unix, seconds)."""
+OnInvoked = Callable[[str, InvocationResult, float], None]
+"""Told of each invocation that is over: whose, its result, and when it began (Unix, seconds)."""
 
 
 class Application:
@@ -78,7 +79,7 @@ class Application:
         extensions_directory: str,
         *,
         on_line: OnLine = lambda name, line: None,
-        on_invoked: OnInvoked = lambda request_id, began_unix_s: None,
+        on_invoked: OnInvoked = lambda name, result, began_unix_s: None,
         telemetry: bool = False,
     ) -> None:
         sources = [(one.function.name, one.source) for one in functions if one.source]
@@ -144,6 +145,17 @@ class Application:
         for seat in self._seats.values():
             seat.shutdown()
 
+    def invocations_of(self, name: str) -> list[Invocation]:
+        """Those of function `name` so far, as the platform saw them."""
+        return list(self._seats[name].environment.invocations)
+
+    def stop(self) -> None:
+        """End what runs now, and begin nothing any more; from any thread."""
+        self._closing.set()
+        self.queues.close()
+        for seat in self._seats.values():
+            seat.environment.kill(RUNTIME)
+
     def close(self) -> None:
         """End everything, whatever still runs."""
         self._closing.set()
@@ -206,7 +218,7 @@ class _Seat:
             began_unix_s = environment.invocations[-1].began_unix_s
         finally:
             self._free.release()
-        self._on_invoked(result.request_id, began_unix_s)
+        self._on_invoked(environment.function.name, result, began_unix_s)
         return result
 
     def shutdown(self) -> None:
