@@ -22,6 +22,7 @@ from sandbox.environment import Function, InvocationResult, LambdaEnvironment
 from sandbox.faults import RUNTIME
 from sandbox.function import RETURNED
 from sandbox.http_server import LoopbackServer, Quiet
+from sandbox.opt import Opt
 from sandbox.processes import OnLine
 from sandbox.queues import Message, Queues, lambda_event
 from sandbox.state import Invocation
@@ -64,6 +65,8 @@ class Deployed:
     function: Function
     references: Mapping[str, Reference] = field(default_factory=dict)
     source: EventSource | None = None
+    opt: Opt | None = None
+    """What its layers put there; its extensions are started then, and no others."""
 
 
 OnInvoked = Callable[[str, InvocationResult, float], None]
@@ -96,7 +99,8 @@ class Application:
             one.function.name: _Seat(
                 LambdaEnvironment(
                     self._told(one),
-                    extensions_directory,
+                    str(one.opt.extensions) if one.opt else extensions_directory,
+                    opt=one.opt,
                     on_line=_prefixed(on_line, one.function.name),
                     telemetry=telemetry,
                 ),

@@ -37,13 +37,25 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "handler",
         nargs="?",
-        help="module.function, as in Lambda; with --functions the name of the one to invoke",
+        help="module.function, as in Lambda; with --functions or --template the name of a function",
     )
     parser.add_argument(
         "--functions",
         metavar="FILE",
         help="several functions that call one another, as YAML (see examples/shop): "
         "the first is invoked, and the traces are shown as trees",
+    )
+    parser.add_argument(
+        "--template",
+        metavar="FILE",
+        help="the Python functions of a SAM or CloudFormation template, or of a cdk.out folder",
+    )
+    parser.add_argument(
+        "--parameter",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a parameter of the template, in place of its default; may be repeated",
     )
     parser.add_argument(
         "--event",
@@ -63,6 +75,14 @@ def add_parser(commands: Any) -> None:
         default=[],
         metavar="FILE",
         help="variables, a NAME=VALUE in each line; --env goes before it; may be repeated",
+    )
+    parser.add_argument(
+        "--layer",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="a layer, unpacked: what it has is at /opt for the function and its extensions; "
+        "a built one of ours takes the place of the extension here; may be repeated",
     )
     parser.add_argument(
         "--wrap", action="store_true", help="capture an undecorated handler, by the layer's wrapper"
@@ -127,16 +147,21 @@ def _check(options: argparse.Namespace) -> None:
         raise CommandError("--page-port is of the page that --view opens; add --view")
     if options.watch and "-" in (options.event or []):
         raise CommandError("--watch cannot read standard input again; use --event @FILE")
-    if options.functions is not None:
+    if options.functions is not None and options.template is not None:
+        raise CommandError("--functions and --template say the same; leave one of them out")
+    if options.parameter and options.template is None:
+        raise CommandError("--parameter is of the template that --template names; add it")
+    several = "--functions" if options.functions is not None else "--template"
+    if options.functions is not None or options.template is not None:
         for name in ("directory", "faults"):
             if getattr(options, name) is not None:
-                raise CommandError(f"--{name} is for one function; leave it or --functions out")
+                raise CommandError(f"--{name} is for one function; leave it or {several} out")
 
 
 def _work(options: argparse.Namespace) -> Work:
     """Everything that is to be done, read and checked. Raises CommandError."""
     from spanpipe.run.screen import Screen
-    from spanpipe.run.several import SeveralSession, entries_of
+    from spanpipe.run.several import SeveralSession, entries_of, template_entries
     from spanpipe.run.single import SingleSession
     from spanpipe.run.watch import Work
 
@@ -148,6 +173,9 @@ def _work(options: argparse.Namespace) -> Work:
     session: Session
     if options.functions is not None:
         session = SeveralSession(options, screen, options.functions, entries_of(options.functions))
+    elif options.template is not None:
+        functions = template_entries(options)
+        session = SeveralSession(options, screen, options.template, functions)
     else:
         session = SingleSession(options, screen)
     return Work(session, screen, events, count, _named_files(options))
@@ -156,7 +184,13 @@ def _work(options: argparse.Namespace) -> Work:
 def _named_files(options: argparse.Namespace) -> list[Path]:
     """What the command line names beside the code."""
     named = [one[1:] for one in options.event or [] if one.startswith("@")]
-    named += [*options.env_file, options.functions, options.faults, options.config]
+    named += [
+        *options.env_file,
+        options.functions,
+        options.template,
+        options.faults,
+        options.config,
+    ]
     return [Path(one).resolve() for one in named if one is not None]
 
 

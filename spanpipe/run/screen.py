@@ -152,8 +152,10 @@ class Screen:
         progress = self._progress
         if progress is not None and console.file.isatty():
             console = progress.console
-        for line in lines:
-            console.print(line)
+        text = Text("\n").join(lines)
+        if text:
+            # In one piece: with several the progress would be drawn anew for each.
+            console.print(text)
 
 
 def _console(*, stderr: bool) -> Console:

@@ -6,12 +6,13 @@ import argparse
 import queue
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exporter.otlp_json import to_json
 from spanpipe.configured import ENDPOINT_VARIABLE
+from spanpipe.run.layers import wrapper_of
 from spanpipe.run.report import Row, rows_of
 from spanpipe.run.screen import JSON, WATERFALL, Screen
 from spanpipe.run.shutdown_lines import ShutdownLines, figures
@@ -20,6 +21,7 @@ from spanpipe.run.tally import Tally
 from spanpipe.run.waterfall import Tree, invocation_trees
 
 if TYPE_CHECKING:
+    from sandbox.opt import Opt
     from sandbox.state import Invocation
     from spanpipe.view.server import Page
 
@@ -89,6 +91,19 @@ class Session(ABC):
         else:
             environ.setdefault("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf")
             environ[ENDPOINT_VARIABLE] = receiver_endpoint
+
+    def _with_wrapper(self, environ: Mapping[str, str], opt: Opt | None) -> dict[str, str]:
+        """With ``--wrap`` a layer's own wrapper goes before the checkout's."""
+        wrapper = wrapper_of(opt) if self._options.wrap else None
+        return {**environ, **({"AWS_LAMBDA_EXEC_WRAPPER": wrapper} if wrapper else {})}
+
+    def _tell_layers(self, why_not_mounted: str | None) -> None:
+        if why_not_mounted is not None:
+            self._screen.note(
+                f"note: --layer: nothing is at /opt itself: {why_not_mounted}; what the layers "
+                "have in python, bin and lib is found all the same",
+                "yellow",
+            )
 
     def _on_line(self, function: str, name: str, line: str) -> None:
         if self._shutdowns.take(function, line) and self.page is not None:

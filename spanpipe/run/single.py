@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.faults import ACCEPTED, NO_FAULTS, RUNTIME, Answer, not_reached
 from spanpipe.errors import CommandError
+from spanpipe.run.layers import layer_folders, opt_of, why_not_mounted
 from spanpipe.run.plan import fault_plan, telemetry_faults
 from spanpipe.run.screen import Screen
 from spanpipe.run.session import OK_STATUS, Session
@@ -28,14 +29,16 @@ class SingleSession(Session):
         self._directory = Path(options.directory or ".").resolve()
         check_handler(options.handler, self._directory)
         self._plan = fault_plan(options.faults, options.endpoint)
+        self._layers = layer_folders(options.layer)
+        self._why_not_mounted = why_not_mounted(self._layers, [self._directory])
         self._environ = environ_of(options, self._directory)
         self._name = options.handler.replace("/", ".").partition(".")[0]
         self._environment: LambdaEnvironment | None = None
 
     @property
     def folders(self) -> list[Path]:
-        """Of the function's code."""
-        return [self._directory]
+        """Of the function's code and of its layers."""
+        return [self._directory, *self._layers]
 
     def run(self, events: list[bytes], count: int, folder: Path) -> int:
         """Invoke `count` times; the exit status."""
@@ -45,8 +48,11 @@ class SingleSession(Session):
 
         options, plan = self._options, self._plan
         extensions = write_extensions(folder)
+        mounted = self._why_not_mounted is None
+        opt = opt_of(self._layers, extensions, folder / "opt", mounted)
+        self._tell_layers(self._why_not_mounted)
         with Receiver(self._take, answer_to=self._answer_to) as receiver:
-            environ = dict(self._environ)
+            environ = self._with_wrapper(self._environ, opt)
             self._send_to(receiver.http_endpoint, environ)
             function = Function(
                 handler=options.handler,
@@ -61,7 +67,8 @@ class SingleSession(Session):
                 self._screen.progress(count),
                 LambdaEnvironment(
                     function,
-                    str(extensions),
+                    str(opt.extensions if opt else extensions),
+                    opt=opt,
                     on_line=self._on_named_line,
                     telemetry=plan.telemetry.enabled,
                     faults=telemetry_faults(plan.telemetry),
