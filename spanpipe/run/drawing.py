@@ -62,9 +62,10 @@ def row_lines(row: Row, ordinal: int, console: Console, width: int | None) -> It
     else:
         line.rstrip()
         yield fitted(line, width)
-        for folded in text.wrap(console, max(1, width - _BELOW), overflow="fold"):
+        indent = _BELOW if width > 2 * _BELOW else 0
+        for folded in text.wrap(console, width - indent, overflow="fold"):
             folded.rstrip()
-            yield Text(" " * _BELOW) + folded
+            yield Text(" " * indent) + folded
 
 
 def branch_lines(tree: Tree, full: str, width: int | None) -> Iterator[Text]:
@@ -110,8 +111,9 @@ def _lines(
         left = width - cells - 2
         bar_width = min(_BAR_CELLS, left - label_width)
         if bar_width < _MIN_BAR_CELLS:
-            label_width = min(label_width, max(_MIN_LABEL + indent, left - _MIN_BAR_CELLS))
-            bar_width = left - label_width
+            # A shorter bar, then shorter names, then no bar.
+            bar_width = _MIN_BAR_CELLS if left - _MIN_BAR_CELLS >= _MIN_LABEL + indent else 0
+            label_width = min(label_width, max(1, left + 2 * (not bar_width) - bar_width))
     for label, one in zip(labels, branches, strict=True):
         line = Text(label if width is None else fitted(Text(label), label_width).plain)
         line.pad_right(label_width - line.cell_len)

@@ -78,6 +78,16 @@ class Intrinsics:
         """Whether the condition of that name is true. Raises UnknownError."""
         return self._condition(condition, 0)
 
+    def chosen(self, value: Any) -> Any:
+        """`value`, or what its ``Fn::If`` chooses, with what is inside as it was. Raises
+        UnknownError."""
+        for _ in range(MAX_DEPTH):
+            if not isinstance(value, dict) or set(value) != {"Fn::If"}:
+                break
+            name, yes, no = _list(value["Fn::If"], 3)
+            value = yes if self._condition(name, 0) else no
+        return None if value == {"Ref": "AWS::NoValue"} else value
+
     def _resolve(self, value: Any, depth: int) -> Any:
         if depth > MAX_DEPTH:
             raise UnknownError(f"functions in functions, more than {MAX_DEPTH} deep")

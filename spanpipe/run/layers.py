@@ -14,7 +14,6 @@ OURS = "spanpipe/main.py"
 """In a built layer of ours for Lambda's Python."""
 OWN_PYTHON = "spanpipe/runtime"
 """In the one for every runtime."""
-WRAPPER = "spanpipe/wrap"
 
 
 def layer_folders(given: Sequence[str]) -> list[Path]:
@@ -68,10 +67,3 @@ def opt_of(layers: Sequence[Path], extensions: Path, folder: Path, mounted: bool
             ours.write_text(f"#!/bin/sh\n{command}\n")
             ours.chmod(0o755)
     return opt
-
-
-def wrapper_of(opt: Opt | None) -> str | None:
-    """The wrapper that a layer brings, where its processes find it."""
-    if opt is None or not (opt.folder / WRAPPER).exists():
-        return None
-    return str(opt.seen_as / WRAPPER)

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from exporter.otlp_json import to_json
 from spanpipe.configured import ENDPOINT_VARIABLE
-from spanpipe.run.layers import wrapper_of
 from spanpipe.run.report import Row, rows_of
 from spanpipe.run.screen import JSON, WATERFALL, Screen
 from spanpipe.run.shutdown_lines import ShutdownLines, figures
 from spanpipe.run.summary import Summary
 from spanpipe.run.tally import Tally
+from spanpipe.run.variables import OPT, WRAPPER
 from spanpipe.run.waterfall import Tree, invocation_trees
 
 if TYPE_CHECKING:
@@ -93,9 +93,11 @@ class Session(ABC):
             environ[ENDPOINT_VARIABLE] = receiver_endpoint
 
     def _with_wrapper(self, environ: Mapping[str, str], opt: Opt | None) -> dict[str, str]:
-        """With ``--wrap`` a layer's own wrapper goes before the checkout's."""
-        wrapper = wrapper_of(opt) if self._options.wrap else None
-        return {**environ, **({"AWS_LAMBDA_EXEC_WRAPPER": wrapper} if wrapper else {})}
+        """With a layer's wrapper where the processes find it."""
+        wrapper = environ.get(WRAPPER, "")
+        if opt is None or not wrapper.startswith(OPT):
+            return dict(environ)
+        return {**environ, WRAPPER: str(opt.seen_as / wrapper.removeprefix(OPT))}
 
     def _tell_layers(self, why_not_mounted: str | None) -> None:
         if why_not_mounted is not None:

@@ -51,7 +51,12 @@ class SeveralSession(Session):
         code = [entry.directory for entry in entries]
         self._why_not_mounted = why_not_mounted(everything, code)
         self._environs = {
-            entry.name: environ_of(options, entry.directory.resolve(), entry.environ)
+            entry.name: environ_of(
+                options,
+                entry.directory.resolve(),
+                [*entry.layers, *self._layers],
+                entry.environ,
+            )
             for entry in entries
         }
         self._lock = threading.Lock()

@@ -31,7 +31,7 @@ class SingleSession(Session):
         self._plan = fault_plan(options.faults, options.endpoint)
         self._layers = layer_folders(options.layer)
         self._why_not_mounted = why_not_mounted(self._layers, [self._directory])
-        self._environ = environ_of(options, self._directory)
+        self._environ = environ_of(options, self._directory, self._layers)
         self._name = options.handler.replace("/", ".").partition(".")[0]
         self._environment: LambdaEnvironment | None = None
 

@@ -98,7 +98,12 @@ class _Reader:
         for name in parameters:
             if name not in known:
                 self._problems.append(f"{template.file}: there is no parameter {name}")
-        self._resources = {name: _mapping(one) for name, one in template.root["Resources"].items()}
+        self._resources = {}
+        for name, one in template.root["Resources"].items():
+            if isinstance(one, dict):
+                self._resources[name] = one
+            else:
+                self._wrong(f"Resources.{name}", "is no resource that is known here")
         self._resources = {
             name: one for name, one in self._resources.items() if self._is_there(name, one)
         }
@@ -160,7 +165,15 @@ class _Reader:
     def _properties(self, name: str) -> dict[str, Any]:
         """Of a resource, with SAM's ``Globals`` below them."""
         resource = self._resources[name]
-        own = dict(_mapping(resource.get("Properties")))
+        own = {}
+        for key, said in _mapping(resource.get("Properties")).items():
+            try:
+                value = self._intrinsics.chosen(said)
+            except UnknownError as error:
+                self._wrong(f"Resources.{name}.Properties.{key}", str(error))
+                continue
+            if value is not None:
+                own[key] = value
         if resource.get("Type") != SAM_FUNCTION:
             return own
         shared = _mapping(_mapping(self._template.root.get("Globals")).get("Function"))
@@ -249,8 +262,14 @@ class _Reader:
 
     def _layers(self, properties: Mapping[str, Any], path: str) -> Iterator[Path]:
         """Of the template's own layers the folders; one by its ARN is not here."""
-        layers = properties.get("Layers")
-        for number, said in enumerate(layers if isinstance(layers, list) else []):
+        layers = properties.get("Layers", [])
+        if not isinstance(layers, list):
+            self._wrong(f"{path}.Layers", "must be a list")
+            return
+        for number, given in enumerate(layers):
+            said = self._intrinsics.chosen(given)
+            if said is None:
+                continue
             name = said.get("Ref") if isinstance(said, dict) else None
             resource = self._resources.get(str(name), {})
             inner = _mapping(resource.get("Properties"))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from spanpipe.configured import checked_file
@@ -15,11 +14,6 @@ from spanpipe.run.env_file import read_env_file
 
 def check_handler(handler: str, directory: Path) -> None:
     """One clear error before anything starts; what the module itself raises is Lambda's to say."""
-    if importlib.util.find_spec("awslambdaric") is None:
-        raise CommandError(
-            "awslambdaric, Lambda's own Python runtime, is not installed: "
-            "pip install 'spanpipe[local]'"
-        )
     module, dot, function = handler.rpartition(".")
     if not dot or not module or not function:
         raise CommandError(f"{handler!r} is no handler: write module.function, such as app.handler")
@@ -28,13 +22,24 @@ def check_handler(handler: str, directory: Path) -> None:
         raise CommandError(f"there is no module {module} in {directory} ({path}.py)")
 
 
+WRAPPER = "AWS_LAMBDA_EXEC_WRAPPER"
+OPT, TASK = "/opt/", "/var/task/"
+"""Where a deployed function finds its layers and its code."""
+OUR_WRAPPER = "/opt/spanpipe/wrap"
+
+
 def environ_of(
-    options: argparse.Namespace, directory: Path, own: Mapping[str, str] | None = None
+    options: argparse.Namespace,
+    directory: Path,
+    layers: Sequence[Path],
+    own: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """The variables of a function whose code is in `directory`. Raises CommandError.
 
     ``OTEL_*`` and ``SPANPIPE_*`` as they are here, then those of its `own` that a file gives, then
-    ``--env-file`` and ``--env``: the later ones go before the earlier.
+    ``--env-file`` and ``--env``: the later ones go before the earlier. A configuration file below
+    `/var/task` is looked for in `directory`; a wrapper below `/opt` stays as it is where one of
+    `layers` has it.
     """
     environ = {
         name: value
@@ -49,8 +54,11 @@ def environ_of(
         config = str(beside)
     if config is not None:
         environ["SPANPIPE_CONFIG"] = str(checked_file(config).resolve())
-    if options.wrap:
-        environ["AWS_LAMBDA_EXEC_WRAPPER"] = _wrapper()
+    elif environ.get("SPANPIPE_CONFIG", "").startswith(TASK):
+        environ["SPANPIPE_CONFIG"] = str(directory / environ["SPANPIPE_CONFIG"].removeprefix(TASK))
+    wrapper = OUR_WRAPPER if options.wrap else environ.get(WRAPPER)
+    if wrapper:
+        environ[WRAPPER] = _checked_wrapper(wrapper, layers)
     return environ
 
 
@@ -67,9 +75,20 @@ def given_variables(options: argparse.Namespace) -> dict[str, str]:
     return given
 
 
-def _wrapper() -> str:
-    """The layer's file in a checkout; the wheel does not carry it. Raises CommandError."""
-    path = Path(__file__).resolve().parents[2] / "deploy" / "wrap"
-    if not path.is_file():
-        raise CommandError(f"--wrap needs a checkout of spanpipe: there is no {path}")
-    return str(path)
+def _checked_wrapper(wrapper: str, layers: Sequence[Path]) -> str:
+    """Ours is the checkout's unless a layer has it: the wheel carries none. Raises CommandError."""
+    if wrapper.startswith(OPT):
+        if any((layer / wrapper.removeprefix(OPT)).is_file() for layer in layers):
+            return wrapper
+        if wrapper != OUR_WRAPPER:
+            raise CommandError(f"{WRAPPER}: no layer has {wrapper}; add its folder: --layer DIR")
+        path = Path(__file__).resolve().parents[2] / "deploy" / "wrap"
+        if not path.is_file():
+            raise CommandError(
+                f"{wrapper} is in a layer or a checkout of spanpipe: there is no {path}; name a "
+                "built layer with --layer DIR"
+            )
+        return str(path)
+    if not os.access(wrapper, os.X_OK) or not Path(wrapper).is_file():
+        raise CommandError(f"{WRAPPER}: {wrapper} is no program that can be run here")
+    return wrapper

@@ -28,8 +28,8 @@ def opened_page(options: argparse.Namespace, screen: Screen) -> Iterator[Any]:
 
 def stay(page: Any, screen: Screen) -> None:
     """Keep the page until Ctrl-C or a signal."""
-    screen.note(f"page  {page.url}   (Ctrl-C ends it)")
     try:
+        screen.note(f"page  {page.url}   (Ctrl-C ends it)")
         threading.Event().wait()
     except KeyboardInterrupt:
         return

@@ -43,28 +43,35 @@ def watched(work: Work, make: Callable[[], Work], once: Callable[[Work], int]) -
     waited for.
     """
     watcher = Watcher(work)
+    status = None
     try:
         while True:
             watcher.begin(work.session)
+            status = None
             status = once(work)
             if not work.session.stopped.is_set():
                 work.screen.note(f"waiting for a change in {watcher.named}   (Ctrl-C ends it)")
-            while True:
-                try:
-                    work.screen.note(f"changed: {watcher.wait()}; running again")
-                except KeyboardInterrupt:
-                    return status
-                try:
-                    work = make()
-                    break
-                except CommandError as error:
-                    for line in str(error).splitlines():
-                        print(f"spanpipe run: {line}", file=sys.stderr)
+            work = _next(work, watcher, make)
             if not watcher.covers(work):
                 watcher.close()
                 watcher = Watcher(work)
+    except KeyboardInterrupt:
+        if status is None:
+            raise
+        return status
     finally:
         watcher.close()
+
+
+def _next(work: Work, watcher: Watcher, make: Callable[[], Work]) -> Work:
+    """What is to be run after the next change that leaves something to run."""
+    while True:
+        work.screen.note(f"changed: {watcher.wait()}; running again")
+        try:
+            return make()
+        except CommandError as error:
+            for line in str(error).splitlines():
+                print(f"spanpipe run: {line}", file=sys.stderr, flush=True)
 
 
 class Watcher:
