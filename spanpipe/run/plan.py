@@ -31,5 +31,6 @@ def fault_plan(file: str | None, endpoint: str | None) -> FaultPlan:
 
 
 def telemetry_faults(plan: TelemetryPlan) -> TelemetryFaults:
+    """What goes wrong on the way of the platform's events, drawn by the plan's seed."""
     drawn = random.Random(plan.seed)  # noqa: S311
     return TelemetryFaults(plan.drop, plan.duplicate, plan.swap, random=drawn)
