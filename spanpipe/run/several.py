@@ -18,6 +18,7 @@ from spanpipe.run.layers import layer_folders, opt_of, why_not_mounted
 from spanpipe.run.report import Row
 from spanpipe.run.screen import JSON, Screen
 from spanpipe.run.session import OK_STATUS, Session
+from spanpipe.run.summary import Summary
 from spanpipe.run.template import Functions, functions_of
 from spanpipe.run.template_source import MAX_TEMPLATE_BYTES, TemplateError, read_template
 from spanpipe.run.variables import check_handler, environ_of, given_variables
@@ -38,6 +39,8 @@ class SeveralSession(Session):
         entries = functions.entries
         self._entries = entries
         names = [entry.name for entry in entries]
+        # In the file's order, not that of arrival.
+        self._summary = Summary(names)
         self._first = options.handler or names[0]
         if self._first not in names:
             raise CommandError(f"{file} has no function {self._first}: {', '.join(names)}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from spanpipe.run.report import duration_text
@@ -23,16 +23,17 @@ class Summary:
 
     `over` is told of each that is over, `held` of what the extension added to it: how long it kept
     the environment after the function's end, in seconds, as Lambda's
-    PostRuntimeExtensionsDuration. `functions` has the names, in the order they were told.
+    PostRuntimeExtensionsDuration. `functions` has the names of which anything was told, those in
+    `order` first.
     """
 
-    def __init__(self) -> None:
-        self._by_function: dict[str, _Figures] = {}
+    def __init__(self, order: Iterable[str] = ()) -> None:
+        self._by_function = {function: _Figures() for function in order}
 
     @property
     def functions(self) -> list[str]:
         """Names."""
-        return list(self._by_function)
+        return [one for one in self._by_function if any(self.rows(one))]
 
     def over(
         self, function: str, fate: str, duration_s: float, cold_start: bool | None = None

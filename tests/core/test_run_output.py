@@ -116,12 +116,13 @@ def test_what_is_below_an_invocation_is_drawn() -> None:
 
 
 def test_a_summary_has_the_figures_of_each_function() -> None:
-    """Fates by number, spreads of more than one, cold starts only where they are known."""
-    summary = Summary()
+    """Fates by number, spreads of more than one, cold starts only where they are known;
+    in the order that is given, without those that were never invoked."""
+    summary = Summary(["a", "quiet", "b"])
+    summary.over("b", "timeout", 12.0)
     for number in range(100):
         summary.over("a", "raised" if number < 3 else "returned", (number + 1) / 1000, number < 2)
     summary.held("a", 0.0004)
-    summary.over("b", "timeout", 12.0)
     assert (summary.functions, list(summary.rows("a")), list(summary.rows("b"))) == (
         ["a", "b"],
         [
