@@ -29,6 +29,8 @@ MODULES = (
     "rich.console",
     "uvicorn",
     "starlette.applications",
+    "dotenv.parser",
+    "watchfiles",
 )
 BARE = "bare"
 OURS = "from fifo import capture, span, event, emit, flush"

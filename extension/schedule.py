@@ -369,10 +369,9 @@ class Schedule:
             and self._shutdown_failures < SHUTDOWN_FAILURES
             and until_s - now_s >= MIN_EXPORT_S
         ):
-            if not has_keys:
-                return Decision(wake_at_s=until_s)
-            if now_s < self._shutdown_again_s < until_s:
-                return Decision(wake_at_s=self._shutdown_again_s)
+            again_s = self._shutdown_again_s if has_keys else until_s
+            if now_s < again_s <= until_s:
+                return Decision(wake_at_s=again_s)
             part = 1.0 if self._shutdown_failures else SHUTDOWN_FIRST_PART
             return self._begin(now_s, min((until_s - now_s) * part, self._timeout_s), holds=True)
         return Decision(exit=True)

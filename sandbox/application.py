@@ -22,8 +22,10 @@ from sandbox.environment import Function, InvocationResult, LambdaEnvironment
 from sandbox.faults import RUNTIME
 from sandbox.function import RETURNED
 from sandbox.http_server import LoopbackServer, Quiet
+from sandbox.opt import Opt
 from sandbox.processes import OnLine
 from sandbox.queues import Message, Queues, lambda_event
+from sandbox.state import Invocation
 
 MAX_REQUEST_BYTES = 6 * 1024 * 1024
 """A function URL's own bound for a request."""
@@ -63,10 +65,12 @@ class Deployed:
     function: Function
     references: Mapping[str, Reference] = field(default_factory=dict)
     source: EventSource | None = None
+    opt: Opt | None = None
+    """What its layers put there; its extensions are started then, and no others."""
 
 
-OnInvoked = Callable[[str, float], None]
-"""Told of each invocation that is over: its request ID, and when it began (Unix, seconds)."""
+OnInvoked = Callable[[str, InvocationResult, float], None]
+"""Told of each invocation that is over: whose, its result, and when it began (Unix, seconds)."""
 
 
 class Application:
@@ -78,7 +82,7 @@ class Application:
         extensions_directory: str,
         *,
         on_line: OnLine = lambda name, line: None,
-        on_invoked: OnInvoked = lambda request_id, began_unix_s: None,
+        on_invoked: OnInvoked = lambda name, result, began_unix_s: None,
         telemetry: bool = False,
     ) -> None:
         sources = [(one.function.name, one.source) for one in functions if one.source]
@@ -95,7 +99,8 @@ class Application:
             one.function.name: _Seat(
                 LambdaEnvironment(
                     self._told(one),
-                    extensions_directory,
+                    str(one.opt.extensions) if one.opt else extensions_directory,
+                    opt=one.opt,
                     on_line=_prefixed(on_line, one.function.name),
                     telemetry=telemetry,
                 ),
@@ -143,6 +148,17 @@ class Application:
         """End every environment as Lambda does in quiet times, once nobody is in it."""
         for seat in self._seats.values():
             seat.shutdown()
+
+    def invocations_of(self, name: str) -> list[Invocation]:
+        """Those of function `name` so far, as the platform saw them."""
+        return list(self._seats[name].environment.invocations)
+
+    def stop(self) -> None:
+        """End what runs now, and begin nothing any more; from any thread."""
+        self._closing.set()
+        self.queues.close()
+        for seat in self._seats.values():
+            seat.environment.kill(RUNTIME)
 
     def close(self) -> None:
         """End everything, whatever still runs."""
@@ -206,7 +222,7 @@ class _Seat:
             began_unix_s = environment.invocations[-1].began_unix_s
         finally:
             self._free.release()
-        self._on_invoked(result.request_id, began_unix_s)
+        self._on_invoked(environment.function.name, result, began_unix_s)
         return result
 
     def shutdown(self) -> None:

@@ -33,6 +33,7 @@ from sandbox.function import (
 )
 from sandbox.generation import Generation
 from sandbox.memory import MemoryWatch
+from sandbox.opt import Opt
 from sandbox.processes import OnLine, Process
 from sandbox.server import ApiServer
 from sandbox.state import Invocation
@@ -70,7 +71,8 @@ class LambdaEnvironment:
     Every non-folder in `extensions_directory` is executed. Processes start at the first
     invocation or at `init`, and anew after a timeout or a crash; the folder is kept, as `/tmp`
     is. `telemetry` False: there is no Telemetry API, as in AWS's emulator; `faults` says what
-    goes wrong on its way. `freeze_when_idle`: stopped between invocations, as in Lambda.
+    goes wrong on its way. `freeze_when_idle`: stopped between invocations, as in Lambda. `opt` is
+    what its layers put there.
     """
 
     def __init__(
@@ -83,8 +85,10 @@ class LambdaEnvironment:
         telemetry: bool = False,
         faults: TelemetryFaults | None = None,
         freeze_when_idle: bool = False,
+        opt: Opt | None = None,
     ) -> None:
         self.function = function
+        self._opt = opt
         self.invocations: list[Invocation] = []
         self.exits: list[ExtensionExit] = []
         self._extensions_directory = extensions_directory
@@ -384,6 +388,7 @@ class LambdaEnvironment:
             phase,
             on_runtime_done=self._answered,
             on_idle=self._on_idle,
+            started_by=list if self._opt is None else self._opt.command,
         )
         self._server.use(generation.state)
         self._generation = generation
@@ -590,6 +595,8 @@ class LambdaEnvironment:
         )
         if function.managed:
             environ["AWS_LAMBDA_MAX_CONCURRENCY"] = str(function.max_concurrency)
+        if self._opt is not None:
+            environ = self._opt.variables(environ)
         environ.update(function.environ)
         return environ
 

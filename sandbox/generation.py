@@ -29,7 +29,8 @@ HIDDEN_FROM_EXTENSIONS = (
 class Generation:
     """Extensions and runtime, started once, shut down once.
 
-    `phase` is ``init``, or ``invoke`` where init happens inside an invocation.
+    `phase` is ``init``, or ``invoke`` where init happens inside an invocation. `started_by` gives
+    the command that starts a command.
     """
 
     def __init__(
@@ -41,7 +42,9 @@ class Generation:
         *,
         on_runtime_done: Callable[[Invocation], None],
         on_idle: Callable[[], None],
+        started_by: Callable[[Sequence[str]], list[str]] = list,
     ) -> None:
+        self._started_by = started_by
         self.function = function
         self.phase = phase
         self.init_s: float | None = None
@@ -110,7 +113,7 @@ class Generation:
         began_s = time.monotonic()
         self._emit("platform.initStart", **self._described())
         self.extensions = [
-            Process(path.name, [str(path)], shown, directory, on_line, changed)
+            Process(path.name, self._started_by([str(path)]), shown, directory, on_line, changed)
             for path in self._files
         ]
         names = {path.name for path in self._files}
@@ -124,7 +127,12 @@ class Generation:
             )
         if names <= state.registered_names:
             self.runtime = runtime = Process(
-                "function", command, environ, function.code_directory, on_line, changed
+                "function",
+                self._started_by(command),
+                environ,
+                function.code_directory,
+                on_line,
+                changed,
             )
             with state.changed:
                 state.changed.wait_for(

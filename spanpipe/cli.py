@@ -6,9 +6,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from spanpipe import check, json_schema, run, send
+from spanpipe import check, json_schema, send
 from spanpipe.doctor import command as doctor
 from spanpipe.errors import CommandError
+from spanpipe.run import command as run
 from spanpipe.view import command as view
 
 USAGE_STATUS = 2

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ BATCH_S = 0.1
 
 
 class Page:
-    """Serves until `close`. `take` may be called from any thread."""
+    """Serves until `close`. `take` and `tell_ledger` may be called from any thread."""
 
     def __init__(self, port: int, store: Store | None = None) -> None:
         """Raises OSError where `port` is taken; 0: any."""
@@ -73,14 +73,18 @@ class Page:
         """An ``ExportTraceServiceRequest`` has come."""
         with self._lock:
             self.store.add(request)
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._tell)
+        self._tell_soon()
+
+    def tell_ledger(self, instance: str, counts: Mapping[str, int]) -> None:
+        """The extension of `instance` has told what became of what it accepted."""
+        with self._lock:
+            self.store.note_ledger(instance, counts)
+        self._tell_soon()
 
     def close(self) -> None:
         """Stop serving."""
         self._server.should_exit = True
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._tell)
+        self._tell_soon()
         self._thread.join()
         self._socket.close()
 
@@ -91,6 +95,10 @@ class Page:
             await self._server.serve(sockets=[self._socket])
 
         asyncio.run(main())
+
+    def _tell_soon(self) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._tell)
 
     def _tell(self) -> None:
         # Those who wait hold this one; whoever comes later waits for the next.

@@ -6,7 +6,7 @@ A trace is kept or forgotten whole, and the oldest go first.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,6 +65,11 @@ class Store:
                 for span in scope_spans.spans:
                     self._add(span, resource)
         self._forget()
+
+    def note_ledger(self, instance: str, counts: Mapping[str, int]) -> None:
+        """What the extension of `instance` says of itself, told by others than its spans."""
+        self.version += 1
+        self._ledgers[instance] = (self.version, {"instance": instance, "counts": dict(counts)})
 
     def changes(self, after: int) -> Value:
         """What is new after `version`: rows, ledgers and counts.

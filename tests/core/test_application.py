@@ -14,8 +14,8 @@ from sandbox.application import EventSource, Reference, failed_ids
 from sandbox.function import ERROR, RETURNED, InvocationResult
 from sandbox.queues import MAX_RECEIVES, Queues, lambda_event
 from sandbox.sqs import SqsEndpoint, digest
-from spanpipe.functions_file import Entry, FunctionsFileError, parse
-from spanpipe.waterfall import Branch, trees_of
+from spanpipe.run.functions_file import Entry, FunctionsFileError, parse
+from spanpipe.run.waterfall import Branch, trees_of
 
 # The file
 

@@ -19,7 +19,7 @@ from sandbox.faults import (
     TelemetryPlan,
     not_reached,
 )
-from spanpipe.tally import Tally, numbered
+from spanpipe.run.tally import Tally, numbered
 
 
 def errors(text: str) -> list[str]:

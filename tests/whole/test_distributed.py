@@ -58,7 +58,8 @@ def test_the_printed_tree(tmp_path: Path) -> None:
     arguments = ("run", "--functions", SHOP, "--event", '{"items": ["tea"]}')
     done = spanpipe(tmp_path, *arguments, environ={"PYTHONIOENCODING": "utf-8"})
     assert done.returncode == 0, done.stderr
-    head, *rows, total = done.stdout.splitlines()
+    head, *rest = done.stdout.splitlines()
+    rows, figures, total = rest[:9], rest[9:-1], rest[-1]
     assert re.fullmatch(r"trace [0-9a-f]{32}  [\d.]+ m?s, 9 spans, 3 functions", head)
     cells = [re.fullmatch(r"( +)(.+?)  +(\w+)  (.{13})  .{7,} m?s  +█+", row) for row in rows]
     assert all(cells), rows
@@ -71,6 +72,18 @@ def test_the_printed_tree(tmp_path: Path) -> None:
         (5, "worker", "worker", "returned"),
         (6, "pack", "worker", ""),
     ]
+    shown = [re.sub(r"[\d.]+ m?s", "T", line) for line in figures]
+    assert shown == [
+        line
+        for function in ("front", "checkout", "worker")
+        for line in (
+            function,
+            "  fates        1 returned",
+            "  duration     T",
+            "  cold starts  1 of 1",
+            "  overhead     T, held by the extension after the end",
+        )
+    ] + ["ledger       accepted 3 = exported 3 + waiting 0 + dropped 0"]
     assert total == "3 invoked, 3 received, 0 lost"
     assert "\x1b" not in done.stdout
 
@@ -148,7 +161,7 @@ def test_failures_are_told_as_lambda_tells_them(tmp_path: Path) -> None:
     done = spanpipe(tmp_path, *arguments, environ={"PYTHONIOENCODING": "ascii"})
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "7 invoked, 7 received, 0 lost"
-    assert done.stdout.count("raised") == 3
+    assert done.stdout.count(" raised  ") == 3
     assert [line.strip() for line in done.stdout.splitlines() if "error: " in line] == [
         "error: ValueError: no",
         "error: RuntimeError: receive 1",

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from spanpipe.tally import numbered
+from spanpipe.run.tally import numbered
 from tests.whole.scenario import FOLDER
 from tests.whole.test_run import ROOT, spanpipe
 

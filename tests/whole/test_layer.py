@@ -19,6 +19,7 @@ from deploy.layer.bytecode import Compiler
 from deploy.layer.errors import LayerError
 from deploy.layer.platforms import ARCHITECTURES, PYTHONS
 from deploy.layer.wheels import Index
+from sandbox.opt import mount_problem
 from sandbox.receiver import Receiver
 from tests.whole.emulator import Emulator, LayerAlone
 from tests.whole.fetch import cannot, making
@@ -32,6 +33,7 @@ from tests.whole.layers import (
     unpack,
 )
 from tests.whole.scenario import FOLDER, HANDLER, SCENARIO, STEPS, invocation_spans
+from tests.whole.test_run import spanpipe
 
 pytestmark = pytest.mark.emulator
 
@@ -421,3 +423,38 @@ def test_grpc_is_inside_on_request_alone(built: Built, tmp_path: Path) -> None:
             ],
         ),
     }
+
+
+LAYERED = """
+import os, pathlib
+import fifo
+
+def handler(event, context):
+    # Those that the sandbox has started: the runtime and the extension.
+    children = pathlib.Path(f"/proc/{os.getppid()}/task").glob("*/children")
+    pids = [pid for path in children for pid in path.read_text().split()]
+    commands = [pathlib.Path(f"/proc/{pid}/cmdline").read_text() for pid in pids]
+    (extension,) = [one.split("\\0") for one in commands if "awslambdaric" not in one]
+    print("seen", fifo.__file__, extension[-2])
+"""
+
+
+@pytest.mark.parametrize(
+    ("runtimes", "program"),
+    [("python", "/opt/spanpipe/main.py"), ("any", "/opt/extensions/spanpipe")],
+)
+def test_spanpipe_run_takes_the_layers_own_extension(
+    built: Built, tmp_path: Path, runtimes: str, program: str
+) -> None:
+    """With ``--layer`` the extension, the wrapper and `fifo` are those of the built layer."""
+    if mount_problem([]) is not None:
+        cannot(f"/opt cannot be mounted here: {mount_problem([])}")
+    if HERE is None:
+        cannot("there is no layer for this machine")
+        raise AssertionError
+    (tmp_path / "app.py").write_text(LAYERED)
+    layer = built.opt(built_name(built, runtimes, HERE.name))
+    done = spanpipe(tmp_path, "run", "app.handler", "--wrap", "--layer", str(layer))
+    assert done.returncode == 0, done.stderr
+    assert f"[function] seen /opt/python/fifo/__init__.py {program}" in done.stderr
+    assert done.stdout.splitlines()[1].split()[1] == "returned"

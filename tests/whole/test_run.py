@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -52,9 +53,10 @@ def spanpipe(folder: Path, *arguments: str, **options: Any) -> subprocess.Comple
 
 def test_run_shows_each_invocation_and_sums_up(app: Path) -> None:
     """A line for each span, plain text in a pipe, and the sum; the function's log apart."""
-    done = spanpipe(app, "run", "app.handler", "--event", '{"id": 1}', "--count", "3")
+    arguments = ("--event", '{"id": 1}', "--count", "3", "--output", "table")
+    done = spanpipe(app, "run", "app.handler", *arguments)
     assert done.returncode == 0, done.stderr
-    header, *rows, total = done.stdout.splitlines()
+    header, *rows, fates, duration, cold, overhead, ledger, total = done.stdout.splitlines()
     assert header.split() == ["#", "fate", "duration", "start", "children", "result", "or", "error"]
     assert [row.split()[0:2] for row in rows] == [
         ["1", "returned"],
@@ -63,6 +65,12 @@ def test_run_shows_each_invocation_and_sums_up(app: Path) -> None:
     ]
     assert [row.split()[4] for row in rows] == ["cold", "warm", "warm"]
     assert all(row.endswith('{"got":{"id":1}}') for row in rows)
+    assert fates == "fates        3 returned"
+    spread = r"p50 [\d.]+ ms, p99 [\d.]+ ms"
+    assert re.fullmatch(f"duration     {spread}", duration)
+    assert cold == "cold starts  1 of 3"
+    assert re.fullmatch(f"overhead     {spread}, held by the extension after the end", overhead)
+    assert ledger == "ledger       accepted 3 = exported 3 + waiting 0 + dropped 0"
     assert total == "3 invoked, 3 received, 0 lost"
     assert "\x1b" not in done.stdout
     assert done.stderr.count("[function] a line of the function") == 3
@@ -99,9 +107,9 @@ def test_run_of_an_undecorated_handler_has_spans_and_a_hint(app: Path) -> None:
 
 def test_run_wraps_an_undecorated_handler_when_asked(app: Path) -> None:
     """`--wrap` is what the layer's wrapper does: the same handler tells its result."""
-    done = spanpipe(app, "run", "app.plain", "--wrap")
+    done = spanpipe(app, "run", "app.plain", "--wrap", "--output", "table")
     assert done.returncode == 0, done.stderr
-    _, row, total = done.stdout.splitlines()
+    _, row, *_, total = done.stdout.splitlines()
     assert (row.split()[1], row.split()[-1], total) == (
         "returned",
         "1",
@@ -115,7 +123,11 @@ def test_run_sends_to_the_users_own_collector(app: Path) -> None:
         done = spanpipe(app, "run", "app.handler", "--endpoint", receiver.http_endpoint)
         assert done.returncode == 0, done.stderr
         assert [span.name for span in receiver.spans() if span.kind == 2] == ["app"]
-    assert done.stdout.splitlines() == [
+    fates, duration, overhead, *told = done.stdout.splitlines()
+    assert fates == "fates        1 returned"
+    assert re.fullmatch(r"duration     [\d.]+ ms", duration)
+    assert re.fullmatch(r"overhead     [\d.]+ ms, held by the extension after the end", overhead)
+    assert told == [
         "1 invoked; what was received is the collector's to say",
         "the extension says: shutdown spindown: accepted 1 = exported 1 + waiting 0 + dropped 0"
         "; body bytes: accepted 10 = exported 10 + waiting 0 + dropped 0",
@@ -207,7 +219,7 @@ def test_run_reports_a_handler_that_is_not_there(app: Path) -> None:
     done = spanpipe(app, "run", "app.missing")
     assert done.returncode == 0, done.stderr
     assert "missing" in done.stderr
-    row, count = done.stdout.splitlines()[-2:]
+    _, row, *_, count = done.stdout.splitlines()
     assert row.split()[:2] == ["1", "init_failed"]
     assert row.endswith("Runtime.HandlerNotFound: init failed")
     assert count == "1 invoked, 1 received, 0 lost"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from exporter import attributes as names
-from spanpipe.report import SERVER, error_of, one_line, string_of
+from spanpipe.run.report import SERVER, error_of, function_of, one_line, string_of
 
 MAX_LINKS = 8
 """Shown of one span; a batch may have as many as it has messages."""
@@ -59,16 +59,39 @@ def trees_of(requests: Iterable[Any]) -> list[Tree]:
     """
     known: dict[tuple[bytes, bytes], _Known] = {}
     for request in requests:
-        for resource_spans in request.resource_spans:
-            found = {one.key: one.value for one in resource_spans.resource.attributes}
-            function = string_of(found, names.FAAS_NAME)
-            for scope_spans in resource_spans.scope_spans:
-                for span in scope_spans.spans:
-                    known.setdefault((span.trace_id, span.span_id), _Known(span, function))
+        for key, one in _spans_of(request).items():
+            known.setdefault(key, one)
     traces: dict[bytes, list[_Known]] = {}
     for one in sorted(known.values(), key=_began):
         traces.setdefault(one.span.trace_id, []).append(one)
-    return [_tree(spans, known) for spans in traces.values()]
+    trees = []
+    for spans in traces.values():
+        ids = {one.span.span_id for one in spans}
+        roots = [one for one in spans if one.span.parent_span_id not in ids]
+        trees.append(_tree(spans, list(_walk(roots, _children(spans))), known))
+    return trees
+
+
+def invocation_trees(request: Any) -> dict[str, Tree]:
+    """Of each invocation span in the request, by its span ID in hex, it and what is below it."""
+    known = _spans_of(request)
+    children = _children(sorted(known.values(), key=_began))
+    trees = {}
+    for one in known.values():
+        if one.span.kind == SERVER:
+            walked = list(_walk([one], children))
+            trees[one.span.span_id.hex()] = _tree([each for each, _ in walked], walked, known)
+    return trees
+
+
+def _spans_of(request: Any) -> dict[tuple[bytes, bytes], _Known]:
+    known: dict[tuple[bytes, bytes], _Known] = {}
+    for resource_spans in request.resource_spans:
+        function = function_of(resource_spans.resource)
+        for scope_spans in resource_spans.scope_spans:
+            for span in scope_spans.spans:
+                known.setdefault((span.trace_id, span.span_id), _Known(span, function))
+    return known
 
 
 def _began(one: _Known) -> tuple[int, int]:
@@ -76,20 +99,25 @@ def _began(one: _Known) -> tuple[int, int]:
     return one.span.start_time_unix_nano, -one.span.end_time_unix_nano
 
 
-def _tree(spans: list[_Known], known: dict[tuple[bytes, bytes], _Known]) -> Tree:
-    ids = {one.span.span_id for one in spans}
-    children: dict[bytes, list[_Known]] = {}
-    roots = []
+def _children(spans: Iterable[_Known]) -> dict[tuple[bytes, bytes], list[_Known]]:
+    """By trace and parent, in the order of `spans`."""
+    children: dict[tuple[bytes, bytes], list[_Known]] = {}
     for one in spans:
-        if one.span.parent_span_id in ids:
-            children.setdefault(one.span.parent_span_id, []).append(one)
-        else:
-            roots.append(one)
+        if one.span.parent_span_id:
+            children.setdefault((one.span.trace_id, one.span.parent_span_id), []).append(one)
+    return children
+
+
+def _tree(
+    spans: list[_Known],
+    walked: list[tuple[_Known, int]],
+    known: dict[tuple[bytes, bytes], _Known],
+) -> Tree:
     began = min(one.span.start_time_unix_nano for one in spans)
     over = max(one.span.end_time_unix_nano for one in spans)
     whole = max(1, over - began)
     branches = []
-    for one, depth in _walk(roots, children):
+    for one, depth in walked:
         span = one.span
         length = max(0, span.end_time_unix_nano - span.start_time_unix_nano)
         start = (span.start_time_unix_nano - began) / whole
@@ -117,13 +145,21 @@ def _tree(spans: list[_Known], known: dict[tuple[bytes, bytes], _Known]) -> Tree
     )
 
 
-def _walk(roots: list[_Known], children: dict[bytes, list[_Known]]) -> Iterator[tuple[_Known, int]]:
-    """Parents before children. Spans that are their own ancestors have no root, and no line."""
+def _walk(
+    roots: list[_Known], children: dict[tuple[bytes, bytes], list[_Known]]
+) -> Iterator[tuple[_Known, int]]:
+    """Parents before children, each once. Spans that are their own ancestors have no root, and
+    no line."""
     stack = [(one, 0) for one in reversed(roots)]
+    seen = set()
     while stack:
         one, depth = stack.pop()
+        key = (one.span.trace_id, one.span.span_id)
+        if key in seen:
+            continue
+        seen.add(key)
         yield one, depth
-        stack += [(child, depth + 1) for child in reversed(children.get(one.span.span_id, []))]
+        stack += [(child, depth + 1) for child in reversed(children.get(key, []))]
 
 
 def _outcome(span: Any) -> str:

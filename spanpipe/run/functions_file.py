@@ -58,6 +58,8 @@ class Entry:
     environ: Mapping[str, str]
     references: Mapping[str, Reference]
     source: EventSource | None
+    layers: tuple[Path, ...] = ()
+    """Folders with a layer's content, a template's own."""
 
 
 def parse(text: str, file: str, environ: Mapping[str, str]) -> list[Entry]:

@@ -1,0 +1,1 @@
+"""``spanpipe run``: functions in the sandbox, and what became of each invocation."""
