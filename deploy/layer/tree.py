@@ -24,7 +24,6 @@ _UNUSED = (
     # The SDK imports of the conventions' drafts these alone.
     r"opentelemetry/semconv/_incubating/(?!__init__|.*/__init__|.*/otel_)",
     r"opentelemetry/sdk/_configuration/",
-    r"opentelemetry/exporter/otlp/proto/(http/_log_exporter|common/(_internal/)?_log_encoder)",
     r"google/protobuf/(compiler|testdata)/",
     r"google/protobuf/internal/(\w+_benchmark|testing_refleaks)",
     # For other platforms, and for packages that are not in the layer.

@@ -17,7 +17,7 @@ import yaml
 from extension import config
 from sandbox.fault_file import parse as parse_faults
 from spanpipe import cli
-from spanpipe.functions_file import parse as parse_functions
+from spanpipe.run.functions_file import parse as parse_functions
 from tests.pages import ROOT, Code, Link, anchors, blocks, inline_code, links, pages
 from tests.writers.languages import tool
 
