@@ -8,17 +8,25 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from bench.progress import Progress
+
 
 def interleaved(
-    contestants: Mapping[str, Callable[[], float]], runs: int, warm_up: int = 2
+    contestants: Mapping[str, Callable[[], float]], runs: int, warm_up: int = 2, label: str = ""
 ) -> dict[str, list[float]]:
-    """Seconds of each contestant, run in turn, so that a slow moment of the machine hits all."""
+    """Seconds of each contestant, run in turn, so that a slow moment of the machine hits all.
+
+    With a `label` it is told how far this is.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    progress = Progress(label, warm_up + runs) if label else None
     for index in range(warm_up + runs):
         for name, run in contestants.items():
             took = run()
             if index >= warm_up:
                 seconds[name].append(took)
+        if progress is not None:
+            progress.step()
     return seconds
 
 
