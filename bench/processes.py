@@ -15,6 +15,11 @@ def cpu_s(pids: Iterable[int]) -> float:
     return total_ns / 1e9
 
 
+def main_thread_cpu_s(pid: int) -> float:
+    """Of a process's first thread alone."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
+
+
 def memory_mb(pid: int, name: str = "VmRSS") -> float:
     """``VmRSS`` (now) or ``VmHWM`` (the peak), in MB of 1,000,000 bytes."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
