@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
@@ -44,6 +45,26 @@ def code_digest(measured: Iterable[str]) -> str:
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
             digest.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()
+
+
+def releases(changelog: str) -> list[str]:
+    """Versions that `changelog` has, newest first (Keep a Changelog: ``## [1.2.0] - date``)."""
+    return re.findall(r"^## \[?(\d+\.\d+\.\d+)", changelog, flags=re.MULTILINE)
+
+
+def releases_behind(measured: str, current: str, changelog: str) -> int:
+    """How many releases lie between a version that was measured and the `current` one."""
+    known = releases(changelog)
+    newest_first = known if current in known else [current, *known]
+    if measured not in newest_first:
+        return len(newest_first)
+    return newest_first.index(measured) - newest_first.index(current)
+
+
+def is_stale(value: Mapping[str, Any], current: str, changelog: str) -> bool:
+    """Whether a results file is older than the code it measured by more than a release."""
+    same = value["code_sha256"] == code_digest(value["measured"])
+    return not same and releases_behind(value["version"], current, changelog) > 1
 
 
 def shown(cell: Cell) -> str:

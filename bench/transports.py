@@ -36,8 +36,6 @@ SIZES = {
     "1 MiB": 1024 * 1024,
     "6 MiB": 6 * 1024 * 1024,
 }
-LIMITS = {"2 KiB": 3.0, "64 KiB": 5.0, "6 MiB": 1.5}
-"""At most so many raw writes, handed over."""
 LONGEST_LINE_BYTES = 4096
 FASTER_THAN_HTTP = 20
 CONCURRENT = 16
@@ -345,17 +343,6 @@ def rates(seconds: Mapping[str, list[float]], size: int) -> dict[str, float]:
     return {name: size * len(of) / sum(of) / 1e6 for name, of in seconds.items()}
 
 
-def targets(report: Report, name: str, handed: Mapping[str, list[float]]) -> None:
-    p50 = {way: percentile(of, 0.5) for way, of in handed.items()}
-    if name in LIMITS:
-        report.target(
-            f"{name} handed over, p50 over os.write", p50[FRAMES] / p50[RAW], LIMITS[name]
-        )
-    if name == "2 KiB":
-        spread = percentile(handed[FRAMES], 0.99) / p50[FRAMES]
-        report.target("2 KiB handed over, p99 over its own p50", spread, 5.0)
-
-
 def measure(report: Report, runs: int, *, quick: bool) -> None:
     all_held: dict[str, dict[str, list[float]]] = {}
     for name, size in SIZES.items():
@@ -364,7 +351,6 @@ def measure(report: Report, runs: int, *, quick: bool) -> None:
         all_held[name] = held
         more = {"MB/s": rates(handed, size)}
         report.timings(f"handed over: {name}", handed, "µs", RAW, more)
-        targets(report, name, handed)
         if name == "2 KiB":
             by_http = percentile(handed[KEPT], 0.5) / percentile(handed[FRAMES], 0.5)
             text = "2 KiB, HTTP kept alive (request sent) over frames, handed over"
