@@ -69,7 +69,8 @@ def table(value: Mapping[str, Any]) -> str:
 def part(value: Mapping[str, Any]) -> str:
     """One part: what it is, its tables, what could not be run."""
     head = f"`{value['command']}`; spanpipe {value['version']}, commit {value['commit']}, "
-    head += f"{value['date']}{'; ' + QUICK if value['quick'] else ''}."
+    head += f"{value['date']}, load {value['machine']['load_1min_at_start']:.1f} before it"
+    head += f"; {QUICK}." if value["quick"] else "."
     lines = [f"## {TITLES[value['part']]}", "", value["about"], "", head, ""]
     drawn = plots.DRAWN.get(value["part"])
     if drawn:
@@ -91,6 +92,7 @@ def block(results: Mapping[str, Mapping[str, Any]]) -> str:
     machines = sorted({_machine(value["machine"]) for value in found})
     lines = ["## Targets", "", targets(results)]
     lines += ["Taken on:", "", *(f"- {one}" for one in machines), ""]
+    lines += ["Load is the machine's, of one minute: over 1, others were at work on it.", ""]
     lines += [part(value) for value in found]
     return "\n".join(lines)
 

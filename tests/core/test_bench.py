@@ -76,7 +76,8 @@ def test_a_part_is_written_whole() -> None:
     value = a_part("transports")
     assert page.part(value) == (
         "## Hand-over\n\nWhat it is.\n\n"
-        "`python -m bench.transports`; spanpipe 0.1.0, commit 0123456789ab, 2026-11-29.\n\n"
+        "`python -m bench.transports`; spanpipe 0.1.0, commit 0123456789ab, 2026-11-29, "
+        "load 0.1 before it.\n\n"
         "**exec to ready**\n\n"
         "| | n | p50 ms | p99 ms |\n|---|--:|--:|--:|\n"
         "| bare | 100 | 7.51 | 11.0 |\n| spanpipe to /next | 1,000 | 0.033 | – |\n\n"
