@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from bench import lives, peers
 from bench.collectors import DEAD, FAR, HANGING, NEAR, collector
 from bench.lives import Life, Paid, Telemetry, ours
-from bench.measure import percentile
+from bench.measure import orders, percentile
 from bench.progress import Progress
 from bench.results import Cell, Report, arguments
 
@@ -94,10 +94,10 @@ def take_turns(
         one.begin()
     progress = Progress(label, count)
     began_s = time.monotonic()
-    for index in range(count):
-        for name, one in measured.items():
+    for index, names in enumerate(orders(measured, count)):
+        for name in names:
             if index < seldom.get(name, count):
-                one.invoke(handler_ms)
+                measured[name].invoke(handler_ms)
         progress.step()
     for one in measured.values():
         one.end()

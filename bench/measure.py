@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Callable, Mapping, Sequence
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bench.progress import Progress
@@ -20,14 +21,26 @@ def interleaved(
     """
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     progress = Progress(label, warm_up + runs) if label else None
-    for index in range(warm_up + runs):
-        for name, run in contestants.items():
-            took = run()
+    for index, names in enumerate(orders(contestants, warm_up + runs)):
+        for name in names:
+            took = contestants[name]()
             if index >= warm_up:
                 seconds[name].append(took)
         if progress is not None:
             progress.step()
     return seconds
+
+
+def orders(names: Iterable[str], rounds: int) -> Iterator[list[str]]:
+    """An order for each round, the same in each run: nobody always follows the same one.
+
+    Who runs after a busy contestant finds a processor that is awake, and caches of another's.
+    """
+    order = list(names)
+    drawn = random.Random(len(order))  # noqa: S311 - no secret
+    for _ in range(rounds):
+        drawn.shuffle(order)
+        yield list(order)
 
 
 def percentile(values: Sequence[float], part: float) -> float:

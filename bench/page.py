@@ -92,7 +92,10 @@ def block(results: Mapping[str, Mapping[str, Any]]) -> str:
     machines = sorted({_machine(value["machine"]) for value in found})
     lines = ["## Targets", "", targets(results)]
     lines += ["Taken on:", "", *(f"- {one}" for one in machines), ""]
-    lines += ["Load is the machine's, of one minute: over 1, others were at work on it.", ""]
+    lines += [
+        "Load is the machine's over the minute before a part, the part before it included.",
+        "",
+    ]
     lines += [part(value) for value in found]
     return "\n".join(lines)
 

@@ -13,6 +13,7 @@ import pytest
 
 from bench import keep, page, plots, results
 from bench.__main__ import PARTS
+from bench.measure import orders
 from bench.throughput import exponent
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -186,6 +187,14 @@ def test_every_experiment_names_its_command() -> None:
     for row in rows:
         *_, kept, command, end = (cell.strip() for cell in row.split("|"))
         assert (kept in ("yes", "no"), command.startswith("`python -"), end) == (True, True, "")
+
+
+def test_contestants_take_turns_in_an_order_of_each_round() -> None:
+    """All in every round, no order for ever, and the same orders in the next run."""
+    drawn = list(orders("abcd", 20))
+    assert all(sorted(one) == list("abcd") for one in drawn)
+    assert len({one[0] for one in drawn}) == 4
+    assert drawn == list(orders("abcd", 20))
 
 
 def test_the_exponent_of_growth_is_fitted_where_it_grows() -> None:
