@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 
@@ -10,9 +10,22 @@ def cpu_s(pids: Iterable[int]) -> float:
     """Seconds on a CPU of all threads that live; nanoseconds exact, unlike ``stat``'s ticks."""
     total_ns = 0
     for pid in pids:
-        for task in Path(f"/proc/{pid}/task").glob("*/schedstat"):
-            total_ns += int(task.read_text().split()[0])
+        total_ns += sum(int(text.split()[0]) for text in _of_threads(pid, "schedstat"))
     return total_ns / 1e9
+
+
+def is_running(pid: int) -> bool:
+    """Whether one of its threads is on a CPU or wants one."""
+    return any(text.rpartition(") ")[2][:1] == "R" for text in _of_threads(pid, "stat"))
+
+
+def _of_threads(pid: int, name: str) -> Iterator[str]:
+    """The file `name` of every thread that lives; one may end while it is looked at."""
+    for path in Path(f"/proc/{pid}/task").glob(f"*/{name}"):
+        try:
+            yield path.read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
 
 
 def main_thread_cpu_s(pid: int) -> float:

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from bench import readers
 from bench.measure import interleaved, percentile
+from bench.processes import is_running
 from bench.results import ROOT, Report, arguments
 from fifo import mailbox, pipes
 from fifo.writer import Writer
@@ -217,10 +218,7 @@ class Reader:
     def settle(self) -> None:
         """Its threads all wait for more."""
         for _ in range(2):
-            while any(
-                Path(path, "stat").read_text().rpartition(") ")[2][:1] == "R"
-                for path in Path(f"/proc/{self._process.pid}/task").iterdir()
-            ) or pipes.unread_bytes(self._ends[0]):
+            while is_running(self._process.pid) or pipes.unread_bytes(self._ends[0]):
                 time.sleep(0)
 
     def close(self) -> None:
