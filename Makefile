@@ -54,10 +54,12 @@ lint: $(VENV)/ready ## ruff and strict types
 
 check: lint test ## lint, types, tests
 
-bench: $(VENV)/ready ## start-up, hand-over, telemetry, redaction, OpenTelemetry, what is held, and their floors
-	$(BIN)/python -m bench.startup && $(BIN)/python -m bench.handover && \
-		$(BIN)/python -m bench.telemetry && $(BIN)/python -m bench.redaction && \
-		$(BIN)/python -m bench.otel && $(BIN)/python -m bench.held
+PARTS ?=
+
+bench: $(VENV)/ready ## all that is measured, into docs/benchmarks.md; QUICK=1: two minutes, kept nowhere; PARTS="startup cost"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "matplotlib>=3.10,<4" \
+		|| echo "no matplotlib here: nothing is drawn"
+	$(BIN)/python -m bench $(PARTS) $(if $(QUICK),--quick)
 
 COLLECTOR ?= .cache/otelcol
 

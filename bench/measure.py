@@ -6,28 +6,41 @@ import json
 import os
 import platform
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+
+from bench.progress import Progress
 
 
 def interleaved(
-    contestants: Mapping[str, Callable[[], float]], runs: int, warm_up: int = 2
+    contestants: Mapping[str, Callable[[], float]], runs: int, warm_up: int = 2, label: str = ""
 ) -> dict[str, list[float]]:
-    """Seconds of each contestant, run in rounds, so that a slow moment of the machine hits all.
+    """Seconds of each contestant, run in turn, so that a slow moment of the machine hits all.
 
-    Each round has an order of its own, the same in each program: what a contestant leaves in the
-    processor's caches is not always the same one's to find.
+    With a `label` it is told how far this is.
     """
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
-    order = list(contestants.items())
-    shuffle = random.Random(0).shuffle  # noqa: S311 - no secret
-    for index in range(warm_up + runs):
-        shuffle(order)
-        for name, run in order:
-            took = run()
+    progress = Progress(label, warm_up + runs) if label else None
+    for index, names in enumerate(orders(contestants, warm_up + runs)):
+        for name in names:
+            took = contestants[name]()
             if index >= warm_up:
                 seconds[name].append(took)
+        if progress is not None:
+            progress.step()
     return seconds
+
+
+def orders(names: Iterable[str], rounds: int) -> Iterator[list[str]]:
+    """An order for each round, the same in each run: nobody always follows the same one.
+
+    Who runs after a busy contestant finds a processor that is awake, and caches of another's.
+    """
+    order = list(names)
+    drawn = random.Random(len(order))  # noqa: S311 - no secret
+    for _ in range(rounds):
+        drawn.shuffle(order)
+        yield list(order)
 
 
 def percentile(values: Sequence[float], part: float) -> float:

@@ -1,0 +1,1 @@
+"""The handlers that `bench.invocations` and others invoke."""
