@@ -20,7 +20,7 @@ demo: $(VENV)/ready ## five invocations with five fates, one span each
 test: $(VENV)/ready ## the fast ring: no other toolchain, under five minutes
 	@$(RUN_TESTS) -m "not emulator and not receiver and not registry"
 
-test-rings: $(VENV)/ready ## the rings that need AWS's emulator, foreign receivers and registries
+test-rings: $(VENV)/ready $(VENV)/deploy ## the rings that need AWS's emulator, foreign receivers and registries
 	@$(RUN_TESTS) -m "emulator or receiver or registry"
 
 soak: $(VENV)/ready ## random lives of at least 2,000 invocations; PLAN_SEED=… repeats one
@@ -80,4 +80,8 @@ $(VENV)/ready: constraints.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/deploy: deploy/constraints.txt $(VENV)/ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r deploy/constraints.txt
 	@touch $@
