@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 RUN_TESTS = t=$$(mktemp -d) && trap 'rm -rf "$$t"' EXIT && \
 	TMPDIR="$$t" $(BIN)/python -m pytest -n 2 --basetemp="$$t/pytest"
 
-.PHONY: help demo test soak chaos fuzz test-all test-rings check lint bench layer diagram pages \
+.PHONY: help demo test soak chaos fuzz test-all test-rings check lint bench layer functions diagram pages \
 	coverage clean
 
 help: ## this list
@@ -61,6 +61,9 @@ bench: $(VENV)/ready ## start-up, hand-over, telemetry, redaction, OpenTelemetry
 
 layer: $(VENV)/ready ## the layer as zips and folders in dist/, for Python and for other runtimes; GRPC=1: with gRPC
 	$(BIN)/python -m deploy.layer $(if $(GRPC),--grpc)
+
+functions: $(VENV)/ready ## the example functions as zips in dist/, which CDK, SAM and Terraform deploy
+	$(BIN)/python -m deploy.functions
 
 diagram: $(VENV)/ready ## draw the lifecycle's table into ARCHITECTURE.md
 	$(BIN)/python -m docs.lifecycle_diagram
