@@ -5,8 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from deploy.layer.archive import to_zip
+from deploy.layer.tree import File, Tree
 from sandbox.launcher import write_extensions
 
+X86_64, ARM64 = 62, 183
+"""ELF's numbers."""
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -44,3 +48,21 @@ def layer(folder: Path, *, own_python: bool = False) -> Path:
 
 def elf(machine: int) -> bytes:
     return b"\x7fELF" + bytes(14) + machine.to_bytes(2, "little") + bytes(40)
+
+
+def zipped(folder: Path, name: str, machine: int = X86_64, *, own_python: bool = False) -> Path:
+    """A layer of few files for `machine` (ELF's number), packed as `make layer` packs."""
+    opt = layer(folder / "opt" / name, own_python=own_python)
+    (opt / "spanpipe" / "packages" / "native.so").write_bytes(elf(machine))
+    written(opt, {"python/spanpipe-0.1.0.dist-info/METADATA": ""})
+    return packed(opt, folder / f"{name}.zip")
+
+
+def packed(opt: Path, to: Path) -> Path:
+    tree: Tree = {
+        str(path.relative_to(opt)): File(path.read_bytes(), path.stat().st_mode & 0o777)
+        for path in opt.rglob("*")
+        if path.is_file()
+    }
+    to.write_bytes(to_zip(tree))
+    return to

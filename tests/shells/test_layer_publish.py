@@ -13,13 +13,10 @@ from typing import Any
 
 import pytest
 
-from deploy.layer.archive import to_zip
-from deploy.layer.tree import File, Tree
 from spanpipe import cli
 from spanpipe.layer.archive import MAX_UNPACKED_BYTES, MAX_ZIP_BYTES, PYTHON_RUNTIMES
-from tests.shells.layer_folder import elf, layer, written
+from tests.shells.layer_folder import ARM64, elf, layer, packed, written, zipped
 
-X86_64, ARM64 = 62, 183
 STAND_IN = """#!{python} -S
 import json, os, sys
 folder = {folder!r}
@@ -65,24 +62,6 @@ def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
     stand_in = Cli(folder)
     stand_in.answer({"publish-layer-version": (0, PUBLISHED, "")})
     return stand_in
-
-
-def zipped(folder: Path, name: str, machine: int = X86_64, *, own_python: bool = False) -> Path:
-    """A layer of few files for `machine` (ELF's number), packed as `make layer` packs."""
-    opt = layer(folder / "opt" / name, own_python=own_python)
-    (opt / "spanpipe" / "packages" / "native.so").write_bytes(elf(machine))
-    written(opt, {"python/spanpipe-0.1.0.dist-info/METADATA": ""})
-    return packed(opt, folder / f"{name}.zip")
-
-
-def packed(opt: Path, to: Path) -> Path:
-    tree: Tree = {
-        str(path.relative_to(opt)): File(path.read_bytes(), path.stat().st_mode & 0o777)
-        for path in opt.rglob("*")
-        if path.is_file()
-    }
-    to.write_bytes(to_zip(tree))
-    return to
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
