@@ -22,7 +22,7 @@ ENDPOINT = "https://collector.example:4318"
 LOCAL = ("CodeUri", "ContentUri")
 
 
-class _Loader(yaml.SafeLoader):
+class Loader(yaml.SafeLoader):
     """With CloudFormation's short forms as they stand in JSON."""
 
 
@@ -38,11 +38,11 @@ def _intrinsic(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[st
     return {name: value}
 
 
-_Loader.add_multi_constructor("!", _intrinsic)
+Loader.add_multi_constructor("!", _intrinsic)
 
 
 def template() -> Any:
-    return yaml.load(TEMPLATE.read_text(), _Loader)  # noqa: S506 - a safe loader
+    return yaml.load(TEMPLATE.read_text(), Loader)  # noqa: S506 - a safe loader
 
 
 def lint(path: Path, *options: str) -> tuple[int, str]:
