@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 RUN_TESTS = t=$$(mktemp -d) && trap 'rm -rf "$$t"' EXIT && \
 	TMPDIR="$$t" $(BIN)/python -m pytest -n 2 --basetemp="$$t/pytest"
 
-.PHONY: help demo test soak chaos fuzz test-all test-rings check lint bench layer functions diagram pages \
+.PHONY: help demo test soak chaos fuzz test-all test-rings check lint bench layer deploy-tools functions diagram pages \
 	coverage clean
 
 help: ## this list
@@ -61,6 +61,8 @@ bench: $(VENV)/ready ## start-up, hand-over, telemetry, redaction, OpenTelemetry
 
 layer: $(VENV)/ready ## the layer as zips and folders in dist/, for Python and for other runtimes; GRPC=1: with gRPC
 	$(BIN)/python -m deploy.layer $(if $(GRPC),--grpc)
+
+deploy-tools: $(VENV)/deploy ## CDK, cfn-lint and the like into .venv: large, for deploy/ and its tests alone
 
 functions: $(VENV)/ready ## the example functions as zips in dist/, which CDK, SAM and Terraform deploy
 	$(BIN)/python -m deploy.functions

@@ -29,9 +29,13 @@ _ORGANIZATION = re.compile(r"o-[a-z0-9]{10,32}")
 def add_parser(commands: Any) -> None:
     """Add the sub-command to the parser."""
     parser: argparse.ArgumentParser = commands.add_parser(
-        "layer", help="publish the layer's zips to an account of yours"
+        "layer",
+        help="publish the layer's zips to an account of yours",
+        description="What is done with the zips that `make layer` builds.",
     )
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions = parser.add_subparsers(
+        dest="action", required=True, metavar="ACTION", help="each has a --help of its own"
+    )
     publish_parser: argparse.ArgumentParser = actions.add_parser(
         "publish",
         help="print the AWS CLI's calls that publish zips; with --run, run them",

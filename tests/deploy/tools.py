@@ -26,7 +26,7 @@ QUIET_JSII = {
 def needs(module: str) -> None:
     """Skip by name where the package of the extra `deploy` is missing (with `CI`: fail)."""
     if importlib.util.find_spec(module) is None:
-        cannot(f"{module} is not installed: make .venv/deploy")
+        cannot(f"{module} is not installed: make deploy-tools")
 
 
 def cdk_program() -> Path:
