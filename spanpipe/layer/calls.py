@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from spanpipe.layer.archive import LayerZip
+from spanpipe.layer.archive import PYTHON_RUNTIMES, LayerZip
 
 EVERYONE = "*"
 _LICENSE = "Apache-2.0"
@@ -48,7 +48,7 @@ class Publication:
 
     def publish(self) -> list[str]:
         """``aws lambda publish-layer-version``, without an output format."""
-        kind = "for every runtime" if len(self.layer.runtimes) > 5 else "for Python"
+        kind = "for Python" if self.layer.runtimes == PYTHON_RUNTIMES else "for every runtime"
         return [
             *("aws", "lambda", "publish-layer-version", *self.target.options()),
             *("--layer-name", self.layer_name),
