@@ -42,7 +42,7 @@ def add_parser(commands: Any) -> None:
         description="Check each zip as Lambda would take it, and print the AWS CLI's calls that "
         "publish it. With --run they are run, and the new versions' ARNs printed. Exit status 0: "
         "done, 1: a call failed, 2: wrong input.",
-        epilog="Example: spanpipe layer publish dist/*.zip --region eu-west-1 --run",
+        epilog="Example: spanpipe layer publish dist/spanpipe-*.zip --region eu-west-1 --run",
     )
     publish_parser.add_argument("zips", nargs="+", metavar="ZIP", help="what `make layer` built")
     publish_parser.add_argument(
