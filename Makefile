@@ -8,8 +8,8 @@ BIN := $(VENV)/bin
 RUN_TESTS = t=$$(mktemp -d) && trap 'rm -rf "$$t"' EXIT && \
 	TMPDIR="$$t" $(BIN)/python -m pytest -n 2 --basetemp="$$t/pytest"
 
-.PHONY: help demo test test-rings soak chaos fuzz test-all lint check bench fleet layer diagram \
-	pages docs coverage clean
+.PHONY: help demo test test-rings soak chaos fuzz test-all lint check bench fleet layer \
+	deploy-tools functions diagram pages docs coverage clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -20,7 +20,7 @@ demo: $(VENV)/ready ## five invocations with five fates, one span each
 test: $(VENV)/ready ## the fast ring: no other toolchain, under five minutes
 	@$(RUN_TESTS) -m "not emulator and not receiver and not registry"
 
-test-rings: $(VENV)/ready ## the rings that need AWS's emulator, foreign receivers and registries
+test-rings: $(VENV)/ready $(VENV)/deploy ## the rings that need AWS's emulator, foreign receivers and registries
 	@$(RUN_TESTS) -m "emulator or receiver or registry"
 
 soak: $(VENV)/ready ## random lives of at least 2,000 invocations; PLAN_SEED=… repeats one
@@ -73,6 +73,11 @@ $(COLLECTOR): deploy/gateway/builder.yaml | $(VENV)/ready
 layer: $(VENV)/ready ## the layer as zips and folders in dist/, for Python and for other runtimes; GRPC=1: with gRPC
 	$(BIN)/python -m deploy.layer $(if $(GRPC),--grpc)
 
+deploy-tools: $(VENV)/deploy ## CDK, cfn-lint and the like into .venv: large, for deploy/ and its tests alone
+
+functions: $(VENV)/ready ## the example functions as zips in dist/, which CDK, SAM and Terraform deploy
+	$(BIN)/python -m deploy.functions
+
 diagram: $(VENV)/ready ## draw the lifecycle's table into ARCHITECTURE.md
 	$(BIN)/python -m docs.lifecycle_diagram
 
@@ -96,4 +101,8 @@ $(VENV)/ready: constraints.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/deploy: deploy/constraints.txt $(VENV)/ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r deploy/constraints.txt
 	@touch $@

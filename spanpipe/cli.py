@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from spanpipe import check, json_schema, send
 from spanpipe.doctor import command as doctor
 from spanpipe.errors import CommandError
+from spanpipe.layer import command as layer
 from spanpipe.run import command as run
 from spanpipe.view import command as view
 
@@ -27,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     send.add_parser(commands)
     view.add_parser(commands)
     doctor.add_parser(commands)
+    layer.add_parser(commands)
     json_schema.add_parser(commands)
     options = parser.parse_args(arguments)
     try:

@@ -146,12 +146,23 @@ def _compiled_for(folder: Path) -> list[str]:
     return sorted(whole, key=lambda version: int(version.partition(".")[2]))
 
 
-def _fits_architecture(folder: Path, architecture: str) -> Iterator[Finding]:
+def machines(folder: Path) -> set[str]:
+    """What the layer's programs and shared libraries are for: names of `ARCHITECTURES`, or
+    ``machine N`` with ELF's number for another."""
+    return {machine for _, machine in _programs(folder)}
+
+
+def _programs(folder: Path) -> Iterator[tuple[Path, str]]:
     for path in islice((folder / "spanpipe").rglob("*"), _MAX_LOOKED_AT):
-        if path.suffix != ".so" and path != folder / OWN_PYTHON:
-            continue
-        machine = _machine(path)
-        if machine is not None and machine != architecture:
+        if path.suffix == ".so" or path == folder / OWN_PYTHON:
+            machine = _machine(path)
+            if machine is not None:
+                yield path, machine
+
+
+def _fits_architecture(folder: Path, architecture: str) -> Iterator[Finding]:
+    for path, machine in _programs(folder):
+        if machine != architecture:
             seen = f"{path.relative_to(folder)} is for {machine}, not {architecture}"
             yield found(SYMPTOMS["layer_wrong_architecture"], seen)
             return

@@ -17,7 +17,6 @@ import pytest
 
 from exporter.settings import OTLP_GRPC, OTLP_HTTP, ExporterSettings
 from fifo import pipes
-from sandbox.launcher import write_extensions
 from sandbox.receiver import Receiver
 from spanpipe import cli
 from spanpipe.doctor.findings import Finding, Level
@@ -25,6 +24,7 @@ from spanpipe.doctor.here import endpoint_findings, fifo_findings, package_versi
 from spanpipe.doctor.layer import layer_findings
 from spanpipe.doctor.package import package_findings
 from tests import collectors
+from tests.shells.layer_folder import elf, layer, written
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -32,14 +32,6 @@ ROOT = Path(__file__).resolve().parents[2]
 def names(findings: Iterable[Finding]) -> list[str]:
     """Of what is not well."""
     return [one.name for one in findings if one.level is not Level.OK]
-
-
-def written(folder: Path, files: dict[str, str]) -> Path:
-    for name, text in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return folder
 
 
 # A function's folder
@@ -149,33 +141,6 @@ def test_a_place_of_a_mistake_is_told(tmp_path: Path) -> None:
 # An unpacked layer
 
 
-def layer(folder: Path, *, own_python: bool = False) -> Path:
-    """The layer's tree from this checkout, as far as the doctor looks."""
-    write_extensions(folder)
-    packages = folder / "spanpipe" / "packages"
-    for name in ("extension/__main__.py", "extension/config.yaml", "exporter/delivery.py",
-                 "fifo/wire.py", "requests/__init__.py", "opentelemetry/sdk/__init__.py",
-                 "yaml/__init__.py"):  # fmt: skip
-        written(packages, {name: ""})
-    written(packages, {"extension/__pycache__/__main__.cpython-313.pyc": ""})
-    written(folder, {"python/fifo/__init__.py": "", "python/spanpipe/__init__.py": ""})
-    written(folder, {"python/fifo/__pycache__/__init__.cpython-313.pyc": ""})
-    for name in ("wrap", "wrapped.py", "start/sitecustomize.py"):
-        to = folder / "spanpipe" / name
-        to.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / "deploy" / name, to)
-    written(folder, {"spanpipe/main.py": ""})
-    if own_python:
-        (folder / "spanpipe/main.py").unlink()
-        program = written(folder, {"spanpipe/runtime/bin/python3": ""})
-        (program / "spanpipe/runtime/bin/python3").chmod(0o755)
-    return folder
-
-
-def _elf(machine: int) -> bytes:
-    return b"\x7fELF" + bytes(14) + machine.to_bytes(2, "little") + bytes(40)
-
-
 LAYERS = {
     "whole": (lambda folder: None, {"runtime": "python3.13"}, []),
     "no bit": (
@@ -207,12 +172,12 @@ LAYERS = {
     "no Python": (lambda folder: None, {"runtime": "nodejs22.x"}, ["layer_runtime_unfit"]),
     "no byte code": (lambda folder: None, {"runtime": "python3.14"}, ["layer_no_byte_code"]),
     "another machine": (
-        lambda folder: (folder / "spanpipe/packages/a.so").write_bytes(_elf(183)),
+        lambda folder: (folder / "spanpipe/packages/a.so").write_bytes(elf(183)),
         {"architecture": "x86_64"},
         ["layer_wrong_architecture"],
     ),
     "its machine": (
-        lambda folder: (folder / "spanpipe/packages/a.so").write_bytes(_elf(183)),
+        lambda folder: (folder / "spanpipe/packages/a.so").write_bytes(elf(183)),
         {"architecture": "arm64"},
         [],
     ),

@@ -1,0 +1,1 @@
+"""What is deployed: CDK, SAM, Terraform, and what they deploy."""
