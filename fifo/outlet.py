@@ -12,6 +12,7 @@ import sys
 
 from fifo import encoding, messages, overflow, pipes, wire
 from fifo.errors import HostilePathError
+from fifo.wire import MAX_BODY_BYTES, encode_frame
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,9 +79,9 @@ class Outlet:
             self._renew()
         counter = next(self._counter)
         length = len(head) + len(data)
-        if length <= wire.MAX_BODY_BYTES and not self.broken:
+        if length <= MAX_BODY_BYTES and not self.broken:
             # As most are; the same as below, at less cost.
-            frame = wire.encode_frame(kind, self._writer_id, counter, head + data)
+            frame = encode_frame(kind, self._writer_id, counter, head + data)
             try:
                 os.write(self._descriptor, frame)
             except OSError as error:

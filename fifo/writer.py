@@ -102,6 +102,7 @@ class Writer:
     __slots__ = (
         "_budget_s",
         "_control",
+        "_details_budget_s",
         "_directory",
         "_drops_told",
         "_environ",
@@ -137,6 +138,7 @@ class Writer:
         self._directory = directory
         self._environ = environ
         self._budget_s = budget_s
+        self._details_budget_s = DETAILS_PART * budget_s
         self._monotonic = monotonic
         self.unix_ns = unix_ns
         self.identifiers = Identifiers(draw)
@@ -339,7 +341,9 @@ class Writer:
     ) -> None:
         """Send a child span that ends now."""
         try:
-            if self._is_spared(invocation):
+            if (
+                invocation.spent_s >= self._details_budget_s or self.policy.exporter_down
+            ) and self._is_spared(invocation):
                 return
             body = encoding.encode_span(
                 invocation.prefix,
@@ -349,7 +353,7 @@ class Writer:
                 self.unix_ns(),
                 name if type(name) is str else str(name),
                 attributes_text(attributes) if attributes else "",
-                failure_of(error) if error is not None else b"",
+                b"" if error is None else failure_of(error),
             )
             self._hand_over(invocation, messages.SPAN, body)
         except Exception:  # noqa: BLE001 - a fault of ours is not the function's
@@ -436,7 +440,7 @@ class Writer:
         if self.policy.exporter_down:
             self.dropped_count += 1
             return True
-        if invocation.spent_s >= DETAILS_PART * self._budget_s:
+        if invocation.spent_s >= self._details_budget_s:
             # Its number is used up, so that the extension misses it.
             self._outlet.skip()
             self.dropped_count += 1
