@@ -53,8 +53,11 @@ def _record(kind: str, value: object) -> Record:
     return record
 
 
+_AS_THEY_ARE = frozenset((type(None), str, bool, int, float))
+
+
 def _value(item: Any) -> Any:  # noqa: PLR0911 - one return for each kind of value
-    if item is None or isinstance(item, str | bool | int | float):
+    if type(item) in _AS_THEY_ARE:
         return item
     if isinstance(item, bytes):
         return base64.b64encode(item).decode("ascii")
@@ -66,11 +69,14 @@ def _value(item: Any) -> Any:  # noqa: PLR0911 - one return for each kind of val
         return {name: _value(one) for name, one in item.items()}
     if isinstance(item, Sequence):
         return [_value(one) for one in item]
-    return {
-        name: _value(given)
-        for name, _, default in _fields(type(item))
-        if (given := getattr(item, name)) != default
-    }
+    # One is written for each invocation that runs, in case this process is killed: it is made
+    # without a call for what is as it is in JSON.
+    value = {}
+    for name, _, default in _fields(type(item)):
+        given = getattr(item, name)
+        if given != default:
+            value[name] = given if type(given) in _AS_THEY_ARE else _value(given)
+    return value
 
 
 def _child_value(child: ChildSpan) -> dict[str, Any]:
