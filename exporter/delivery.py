@@ -40,6 +40,7 @@ def open_sender(
                 "take otlp_http, or a layer built with it (make layer GRPC=1)"
             ) from error
         return GrpcSender(settings, signal, authorization)
+    import exporter.lean_requests  # noqa: F401 - before others import `requests`
     from exporter.otlp_http import HttpSender
 
     return HttpSender(settings, signal, authorization)

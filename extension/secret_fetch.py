@@ -10,9 +10,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-import requests
-
 from exporter.keys import Keys
+from exporter.lean_requests import requests
 from exporter.settings import SecretReference
 from exporter.sigv4 import Credentials, signed_headers
 from exporter.values import dataclass
