@@ -297,7 +297,7 @@ def test_a_wrong_token_is_refused_and_the_spans_are_kept(tmp_path: Path) -> None
 @pytest.mark.registry
 def test_kafka_keeps_what_nobody_reads_yet(tmp_path: Path) -> None:
     """Through a real broker, with TLS and SCRAM: what came while no consumer was there arrives
-    with the next one, and nothing that the first had sent comes again."""
+    with the next one, once; what the first had not yet committed may come again, as Kafka has it."""
     certificates(tmp_path)
     arrivals = Arrivals()
     sent = [hop(trace, number) for number in range(HOPS) for trace in range(1, TRACES + 1)]
@@ -320,4 +320,7 @@ def test_kafka_keeps_what_nobody_reads_yet(tmp_path: Path) -> None:
         send(tmp_path, endpoint, later)
         with collector(tmp_path, SET_UPS["behind Kafka"], **reached):
             arrivals.wait_for(one.request_id for one in sent)
-    assert arrivals.request_ids == Counter(one.request_id for one in sent)
+    came = arrivals.request_ids
+    assert set(came) == {one.request_id for one in sent}
+    assert [came[one.request_id] for one in later] == [1] * len(later)
+    assert all(count <= 2 for count in came.values())
