@@ -297,7 +297,7 @@ def test_a_wrong_token_is_refused_and_the_spans_are_kept(tmp_path: Path) -> None
 @pytest.mark.registry
 def test_kafka_keeps_what_nobody_reads_yet(tmp_path: Path) -> None:
     """Through a real broker, with TLS and SCRAM: what came while no consumer was there arrives
-    with the next one, once; what the first had not yet committed may come again, as Kafka has it."""
+    with the next one, once; what the first had not yet committed may come again."""
     certificates(tmp_path)
     arrivals = Arrivals()
     sent = [hop(trace, number) for number in range(HOPS) for trace in range(1, TRACES + 1)]
