@@ -72,7 +72,7 @@ def say_with_children(count: int) -> Work:
     def work(writer: Writer, invocation: Invocation) -> None:
         now = time.time_ns()
         for _ in range(count):
-            span_id = writer.random_span_id()
+            span_id = writer.identifiers.of_span()
             writer.span(invocation, span_id, None, now, "query", {"db.rows": 3}, None)
         writer.result(invocation, SMALL)
 
