@@ -101,10 +101,10 @@ def test_what_a_reset_finds_is_delivered_by_the_next_extension(tmp_path: Path) -
 
 
 def test_with_the_fallback_a_collector_that_is_never_there_loses_nothing(tmp_path: Path) -> None:
-    """At the end every invocation stands in the log, and nothing is left in /tmp."""
+    """At the end each of 1,000 invocations stands in the log, and nothing is left in /tmp."""
     life = Life(tmp_path, refused(), "fallback: stdout")
     with life.environment as environment:
-        for index in range(40):
+        for index in range(1_000):
             environment.invoke(json.dumps("x" * index).encode())
         environment.shutdown()
         left = sorted(one.name for one in Path(environment.directory).iterdir())
@@ -119,7 +119,7 @@ def test_with_the_fallback_a_collector_that_is_never_there_loses_nothing(tmp_pat
     )
     assert told == Counter(one.request_id for one in environment.invocations)
     assert life.ledgers() == [
-        ("spindown", "accepted 40 = exported 0 + waiting 0 + printed 40 + dropped 0")
+        ("spindown", "accepted 1000 = exported 0 + waiting 0 + printed 1000 + dropped 0")
     ]
 
 
