@@ -41,7 +41,6 @@ class Span:
         "_attributes",
         "_invocation",
         "_name",
-        "_parent",
         "_start_unix_ns",
         "_token",
         "_writer",
@@ -60,7 +59,6 @@ class Span:
         self._invocation: Invocation | None = None
         self.span_id: bytes | None = None
         # Of an open span alone, and set when it opens.
-        self._parent: bytes | None
         self._start_unix_ns: int
         self._token: Token[bytes | None]
         self._attached: object
@@ -78,7 +76,6 @@ class Span:
         invocation = self._invocation = current_invocation.get() or writer.current
         if invocation is not None:
             span_id = self.span_id = writer.identifiers.of_span()
-            self._parent = current_span_id.get()
             self._token = current_span_id.set(span_id)
             otel = current.otel
             self._attached = otel.attach(invocation, span_id) if otel is not None else None
@@ -91,19 +88,23 @@ class Span:
         error: "BaseException | None",
         traceback: "TracebackType | None",
     ) -> None:
-        invocation, self._invocation = self._invocation, None
-        if invocation is None or self.span_id is None:
+        invocation, span_id = self._invocation, self.span_id
+        if invocation is None or span_id is None:
             return
+        self._invocation = None
         if self._attached is not None:
             current.otel.detach(self._attached)
+        # What was there before is asked of the token: one call less than to ask for it then.
+        before = self._token.old_value
+        parent = before if isinstance(before, bytes) else None
         try:
             current_span_id.reset(self._token)
         except ValueError:
-            current_span_id.set(self._parent)  # left in another context than entered
+            current_span_id.set(parent)  # left in another context than entered
         self._writer.span(
             invocation,
-            self.span_id,
-            self._parent,
+            span_id,
+            parent,
             self._start_unix_ns,
             self._name,
             self._attributes,

@@ -355,7 +355,11 @@ class Writer:
                 attributes_text(attributes) if attributes else "",
                 b"" if error is None else failure_of(error),
             )
-            self._hand_over(invocation, messages.SPAN, body)
+            # As `_hand_over`, without the call: it is within the budget.
+            began_s = self._monotonic()
+            if not self._outlet.send(messages.SPAN, invocation.prefix, body):
+                self.dropped_count += 1
+            invocation.spent_s += self._monotonic() - began_s
         except Exception:  # noqa: BLE001 - a fault of ours is not the function's
             self.fault_count += 1
 
