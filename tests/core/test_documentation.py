@@ -32,8 +32,10 @@ OTHERS = {
     *("terraform", "uv", "spanpipe_result"),
 }
 """Commands that are not ours, whose options are not ours to check."""
-NOT_CHECKED = {"", "text", "mermaid", "dockerfile", "hcl", "ts", "typescript"}
-"""Drawings and output, and what examples hold that have tests of their own."""
+NOT_CHECKED = {"", "text", "mermaid"}
+"""Drawings and output."""
+INSTRUCTIONS = {"ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "FROM", "RUN", "WORKDIR"}
+"""Of a Dockerfile, as its reference has them."""
 IN_THE_LAYER = {"spanpipe/bom.cdx.json"}
 
 
@@ -222,10 +224,23 @@ def test_other_languages_parse(code: Code, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_images_copy_what_is_built() -> None:
+    """A Dockerfile has known instructions, and takes the folders that `make layer` makes."""
+    for code in blocks("dockerfile"):
+        lines = [line for line in code.text.replace("\\\n", " ").splitlines() if line.strip()]
+        words = [line.split() for line in lines if not line.startswith("#")]
+        assert {one[0] for one in words} <= INSTRUCTIONS
+        copied = [one[1].rstrip("/") for one in words if one[0] == "COPY"]
+        ours = [path for path in copied if "spanpipe" in path]
+        assert ours
+        for path in ours:
+            assert re.search("(^|/)spanpipe-(python|any)-(x86_64|arm64)$", path), path
+
+
 def test_no_language_is_without_a_check() -> None:
     """A block in a language that no test here knows would be believed unread."""
     known = {"sh", "bash", "shell", "python", "py", "yaml", "yml", "json", "jsonl"}
-    known |= {"js", "javascript", "go", "rust"} | NOT_CHECKED
+    known |= {"js", "javascript", "go", "rust", "dockerfile"} | NOT_CHECKED
     assert [f"{code}: {code.language}" for code in blocks() if code.language not in known] == []
 
 
