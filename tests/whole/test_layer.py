@@ -354,7 +354,7 @@ for package in ("extension", "exporter"):
 from exporter.signals import http_signal
 from exporter.settings import ExporterSettings
 from exporter.delivery import open_sender
-http_signal("traces"), http_signal("metrics")
+http_signal("traces"), http_signal("metrics"), http_signal("logs")
 open_sender(ExporterSettings(protocol="otlp_http", endpoint="http://127.0.0.1:1/v1/traces"))
 for name, module in sorted(sys.modules.items()):
     file = getattr(module, "__file__", None)
