@@ -10,13 +10,14 @@ import os
 import struct
 from itertools import count
 
+from fifo.messages import NO_SPAN
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _SPAN_ID_BYTES = 8
 _NO_TRACE = bytes(16)
-_NO_SPAN = bytes(_SPAN_ID_BYTES)
 _DRAWN = struct.Struct(">16s8sQ")
 _STEP = 0x9E37_79B9_7F4A_7C15
 """2**64 divided by the golden ratio, made odd: neighbours are far apart."""
@@ -38,7 +39,7 @@ class Identifiers:
         """A trace ID (16 bytes) and a span ID (8 bytes), neither all zero."""
         trace_id, span_id, first = _DRAWN.unpack(self._draw(_DRAWN.size))
         self._next = count(first, _STEP)
-        if trace_id == _NO_TRACE or span_id == _NO_SPAN:
+        if trace_id == _NO_TRACE or span_id == NO_SPAN:
             return self.of_invocation()
         return trace_id, span_id
 

@@ -71,17 +71,17 @@ class SpanEncoder:
         Raises what a span raises that is none, or has a name that is no UTF-8.
         """
         groups: dict[bytes, dict[bytes, list[bytes]]] = {}
-        resource = scope = group = None
+        of_resource: object = None
+        of_scope: object = None
+        group: list[bytes] = []
         for span in spans:
-            # As a rule of those of the span before.
-            if group is None or resource is not span.resource:
-                resource, scope = span.resource, None
+            resource, scope = span.resource, span.instrumentation_scope
+            # As a rule those of the span before.
+            if resource is not of_resource or scope is not of_scope:
+                of_resource, of_scope = resource, scope
                 scopes = groups.setdefault(
                     self._kept(self._resources, resource, self._resource), {}
                 )
-                group = None
-            if group is None or scope is not span.instrumentation_scope:
-                scope = span.instrumentation_scope
                 group = scopes.setdefault(self._kept(self._scopes, scope, self._scope), [])
             group.append(_message(b"\x12", self._span(span)))
         return b"".join(
@@ -126,7 +126,7 @@ class SpanEncoder:
             context.trace_id.to_bytes(16, "big"),
             b"\x12\x08",
             context.span_id.to_bytes(8, "big"),
-            self._name(span.name),
+            _kept_text(self._names, b"\x2a", span.name),
             b"\x30",
             # `_value_` is Enum's own name for it; `value` costs a call.
             _ONE_BYTE[span.kind._value_ + 1],
@@ -159,14 +159,6 @@ class SpanEncoder:
         parts.append(_REMOTE_PARENT if parent is not None and parent.is_remote else _LOCAL_PARENT)
         return b"".join(parts)
 
-    def _name(self, name: str) -> bytes:
-        field = self._names.get(name)
-        if field is None:
-            field = _text(b"\x2a", name)
-            if len(self._names) < MAX_KEYS and len(name) <= MAX_KEPT_TEXT:
-                self._names[name] = field
-        return field
-
     def _event(self, event: "Event") -> bytes:
         parts = [_EVENT_TIME(0x09, event.timestamp or 0), _text(b"\x12", event.name)]
         parts += self._attributes(b"\x1a", event.attributes)
@@ -195,7 +187,12 @@ class SpanEncoder:
             try:
                 if type(value) is int and 0 <= value < 0x80:
                     encoded.append(
-                        _message(tag, self._key(key) + b"\x12\x02\x18" + _ONE_BYTE[value])
+                        _message(
+                            tag,
+                            _kept_text(self._keys, b"\x0a", key)
+                            + b"\x12\x02\x18"
+                            + _ONE_BYTE[value],
+                        )
                     )
                 elif type(value) is str and len(value) <= MAX_KEPT_TEXT:
                     pair = self._pairs.get((tag, key, value))
@@ -203,25 +200,31 @@ class SpanEncoder:
                         pair = self._pair(tag, key, value)
                     encoded.append(pair)
                 else:
-                    encoded.append(_message(tag, self._key(key) + _any_value(b"\x12", value)))
+                    encoded.append(
+                        _message(
+                            tag, _kept_text(self._keys, b"\x0a", key) + _any_value(b"\x12", value)
+                        )
+                    )
             except Exception as error:  # noqa: BLE001 - the others of them are as good as before
                 _logger.warning("the attribute %r is left out: %s", key, error)
         return encoded
 
     def _pair(self, tag: bytes, key: str, value: str) -> bytes:
-        encoded = _message(tag, self._key(key) + _any_value(b"\x12", value))
+        encoded = _message(tag, _kept_text(self._keys, b"\x0a", key) + _any_value(b"\x12", value))
         if len(self._pairs) >= MAX_KEYS:
             self._pairs.clear()
         self._pairs[tag, key, value] = encoded
         return encoded
 
-    def _key(self, key: str) -> bytes:
-        found = self._keys.get(key)
-        if found is None:
-            found = _text(b"\x0a", key)
-            if len(self._keys) < MAX_KEYS:
-                self._keys[key] = found
-        return found
+
+def _kept_text(kept: "dict[str, bytes]", tag: bytes, text: str) -> bytes:
+    """`text` under `tag`; a short one is kept, since it comes again and again."""
+    field = kept.get(text)
+    if field is None:
+        field = _text(tag, text)
+        if len(kept) < MAX_KEYS and len(text) <= MAX_KEPT_TEXT:
+            kept[text] = field
+    return field
 
 
 def _pairs_of(attributes: "Mapping[str, Any]") -> "Iterable[tuple[str, Any]]":

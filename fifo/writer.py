@@ -341,6 +341,7 @@ class Writer:
     ) -> None:
         """Send a child span that ends now."""
         try:
+            # As `_is_spared` sees it, without the call where all is well.
             if (
                 invocation.spent_s >= self._details_budget_s or self.policy.exporter_down
             ) and self._is_spared(invocation):
