@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler
-from types import TracebackType
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
@@ -15,8 +14,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 from exporter.values import dataclass
-from sandbox.http_server import LoopbackServer, Quiet
+from sandbox.http_server import Quiet
 from sandbox.receiver import TRACES_PATH, Receiver
+from tests.served import Served
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ Refusal = tuple[int, bytes]
 Judge = Callable[[Request], Refusal | None]
 
 
-class Guard:
+class Guard(Served):
     """Passes to `receiver` what `judge` has nothing against.
 
     `requests` are all that came and `statuses` their answers, in order; `changed` is notified. The
@@ -70,23 +70,12 @@ class Guard:
                 self.end_headers()
                 self.wfile.write(refusal[1])
 
-        self._http = LoopbackServer(Handler)
-
-    def __enter__(self) -> Guard:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._http.close()
+        super().__init__(Handler)
 
     @property
     def endpoint(self) -> str:
         """The whole URL for traces."""
-        return f"http://{self._http.address}{TRACES_PATH}"
+        return f"http://{self.address}{TRACES_PATH}"
 
     def wait_for(self, status: int, count: int, timeout_s: float) -> bool:
         """Whether `status` was answered `count` times within `timeout_s`."""

@@ -9,38 +9,23 @@ from __future__ import annotations
 import json
 import threading
 from http.server import BaseHTTPRequestHandler
-from types import TracebackType
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from sandbox.http_server import LoopbackServer, Quiet
+from sandbox.http_server import Quiet
+from tests.served import Served
 
 TOKEN = "a-session-token"  # noqa: S105 - of a test
 
 
-class _Served:
-    """A server for as long as it is open."""
-
-    def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
-        self._http = LoopbackServer(handler)
-
-    def __enter__(self) -> Any:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._http.close()
+class _Store(Served):
+    """Known by its port."""
 
     @property
     def port(self) -> int:
-        return int(self._http.address.rpartition(":")[2])
+        return int(self.address.rpartition(":")[2])
 
 
-class ParametersAndSecrets(_Served):
+class ParametersAndSecrets(_Store):
     """`secrets` and `parameters` by name; not `ready`, it answers as the real one does in init.
 
     With `caches` the first value of each is kept, as the real one does for minutes. `asked` has
@@ -110,7 +95,7 @@ class ParametersAndSecrets(_Served):
 HEADER = "X-Aws-Parameters-Secrets-Token"
 
 
-class ContainerRole(_Served):
+class ContainerRole(_Store):
     """Gives credentials to whoever has the container's token."""
 
     def __init__(self, answer: dict[str, str]) -> None:
