@@ -189,9 +189,7 @@ class SpanEncoder:
                     encoded.append(
                         _message(
                             tag,
-                            _kept_text(self._keys, b"\x0a", key)
-                            + b"\x12\x02\x18"
-                            + _ONE_BYTE[value],
+                            self._key(key) + b"\x12\x02\x18" + _ONE_BYTE[value],
                         )
                     )
                 elif type(value) is str and len(value) <= MAX_KEPT_TEXT:
@@ -200,21 +198,20 @@ class SpanEncoder:
                         pair = self._pair(tag, key, value)
                     encoded.append(pair)
                 else:
-                    encoded.append(
-                        _message(
-                            tag, _kept_text(self._keys, b"\x0a", key) + _any_value(b"\x12", value)
-                        )
-                    )
+                    encoded.append(_message(tag, self._key(key) + _any_value(b"\x12", value)))
             except Exception as error:  # noqa: BLE001 - the others of them are as good as before
                 _logger.warning("the attribute %r is left out: %s", key, error)
         return encoded
 
     def _pair(self, tag: bytes, key: str, value: str) -> bytes:
-        encoded = _message(tag, _kept_text(self._keys, b"\x0a", key) + _any_value(b"\x12", value))
+        encoded = _message(tag, self._key(key) + _any_value(b"\x12", value))
         if len(self._pairs) >= MAX_KEYS:
             self._pairs.clear()
         self._pairs[tag, key, value] = encoded
         return encoded
+
+    def _key(self, key: str) -> bytes:
+        return _kept_text(self._keys, b"\x0a", key)
 
 
 def _kept_text(kept: "dict[str, bytes]", tag: bytes, text: str) -> bytes:
