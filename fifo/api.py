@@ -12,7 +12,6 @@ from fifo.wrapping import like, without_our_frame
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping
-    from contextvars import Token
     from types import TracebackType
     from typing import Any, TypeVar, overload
 
@@ -30,10 +29,9 @@ _CO_COROUTINE = 0x80
 class Span:
     """Work inside an invocation: a context manager that sends one span when it ends.
 
-    Made by `span`, which says what `name` and `attributes` may be. `writer` None: the process's
-    own. `span_id` has its 8 bytes while it is open, None outside an invocation, where it does
-    nothing. An exception that leaves the block is noted in the span, and goes on unchanged.
-    Raises TypeError or ValueError where `attributes` is no mapping, else nothing of its own.
+    Made by `span`. `span_id` has its 8 bytes while it is open, None outside an invocation, where it
+    does nothing. An exception that leaves the block is noted in the span, and goes on unchanged.
+    Raises nothing of its own.
     """
 
     __slots__ = (
@@ -41,27 +39,22 @@ class Span:
         "_attributes",
         "_invocation",
         "_name",
+        "_parent_span_id",
         "_start_unix_ns",
-        "_token",
         "_writer",
         "span_id",
     )
 
-    def __init__(
-        self,
-        name: str,
-        attributes: "Mapping[str, AttributeValue] | None" = None,
-        writer: "Writer | None" = None,
-    ) -> None:
-        self._name = name
-        self._attributes = dict(attributes) if attributes else {}
-        self._writer = writer or current.made_writer or process_writer()
-        self._invocation: Invocation | None = None
-        self.span_id: bytes | None = None
+    if TYPE_CHECKING:
+        span_id: bytes | None
+        _attributes: dict[str, AttributeValue]
+        _invocation: Invocation | None
+        _name: str
+        _writer: Writer
         # Of an open span alone, and set when it opens.
-        self._start_unix_ns: int
-        self._token: Token[bytes | None]
-        self._attached: object
+        _attached: object
+        _parent_span_id: bytes | None
+        _start_unix_ns: int
 
     def set(self, key: str, value: "AttributeValue") -> None:
         """Add the attribute `key` with `value`, or replace it, while the span is open.
@@ -76,7 +69,8 @@ class Span:
         invocation = self._invocation = current_invocation.get() or writer.current
         if invocation is not None:
             span_id = self.span_id = writer.identifiers.of_span()
-            self._token = current_span_id.set(span_id)
+            self._parent_span_id = current_span_id.get()
+            current_span_id.set(span_id)
             otel = current.otel
             self._attached = otel.attach(invocation, span_id) if otel is not None else None
             self._start_unix_ns = writer.unix_ns()
@@ -88,23 +82,19 @@ class Span:
         error: "BaseException | None",
         traceback: "TracebackType | None",
     ) -> None:
-        invocation, span_id = self._invocation, self.span_id
-        if invocation is None or span_id is None:
+        invocation = self._invocation
+        if invocation is None:
             return
         self._invocation = None
         if self._attached is not None:
             current.otel.detach(self._attached)
-        # What was there before is asked of the token: one call less than to ask for it then.
-        before = self._token.old_value
-        parent = before if isinstance(before, bytes) else None
-        try:
-            current_span_id.reset(self._token)
-        except ValueError:
-            current_span_id.set(parent)  # left in another context than entered
+        # Set, not reset: it may be left in another context than it was entered in.
+        parent_span_id = self._parent_span_id
+        current_span_id.set(parent_span_id)
         self._writer.span(
             invocation,
-            span_id,
-            parent,
+            self.span_id,  # type: ignore[arg-type]  # open, so its bytes
+            parent_span_id,
             self._start_unix_ns,
             self._name,
             self._attributes,
@@ -116,13 +106,13 @@ class Span:
 
         Returns a function of the same name, which returns and raises what `function` does.
         """
-        name, attributes, writer = self._name, self._attributes, self._writer
+        name, attributes = self._name, self._attributes
         code = getattr(function, "__code__", None)
         if code is not None and code.co_flags & _CO_COROUTINE:
 
             async def spanned_coroutine(*args: "Any", **kwargs: "Any") -> "Any":
                 try:
-                    with Span(name, attributes, writer):
+                    with span(name, attributes):
                         return await function(*args, **kwargs)
                 except BaseException as error:
                     without_our_frame(error)
@@ -132,13 +122,16 @@ class Span:
 
         def spanned(*args: "Any", **kwargs: "Any") -> "Any":
             try:
-                with Span(name, attributes, writer):
+                with span(name, attributes):
                     return function(*args, **kwargs)
             except BaseException as error:
                 without_our_frame(error)
                 raise
 
         return like(spanned, function)  # type: ignore[no-any-return]
+
+
+_new = object.__new__
 
 
 @overload
@@ -156,8 +149,17 @@ def span(name: "Any", attributes: "Mapping[str, AttributeValue] | None" = None) 
     and counted, never raised. Source: ``PROTOCOL.md``, SPAN.
     """
     if type(name) is not str and callable(name):
-        return Span(getattr(name, "__qualname__", "span"))(name)
-    return Span(name, attributes)
+        return span(getattr(name, "__qualname__", "span"))(name)
+    # `Span` has no `__init__`: called through the type it costs twice what this does.
+    made = _new(Span)
+    made._name = name
+    made._attributes = (
+        {} if not attributes else {**attributes} if type(attributes) is dict else dict(attributes)
+    )
+    made._writer = current.made_writer or process_writer()
+    made._invocation = None
+    made.span_id = None
+    return made
 
 
 def event(name: str, attributes: "Mapping[str, AttributeValue] | None" = None) -> None:

@@ -1,7 +1,7 @@
 """Who invoked the function: an event's headers and trigger, as START tells of them; no I/O."""
 
 from fifo import messages, propagation, triggers
-from fifo.bounded_json import attributes_text
+from fifo.bounded_json import attributes_field
 from fifo.fields import encode_field
 
 TYPE_CHECKING = False
@@ -45,4 +45,4 @@ def context_fields(
                 links.append(propagation.traceparent(link.trace_id, link.span_id, link.flags))
         fields += encode_field(messages.TAG_LINKS, " ".join(links))
     fields += encode_field(messages.TAG_SPAN_NAME, found.name)
-    return fields + encode_field(messages.TAG_TRIGGER_ATTRIBUTES, attributes_text(attributes))
+    return fields + attributes_field(attributes, messages.TAG_TRIGGER_ATTRIBUTES)

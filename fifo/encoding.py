@@ -16,14 +16,13 @@ from fifo.messages import (
     RESULT_LAYOUT,
     SPAN_LAYOUT,
     START_LAYOUT,
-    TAG_ATTRIBUTES,
     TAG_ERROR_MESSAGE,
     TAG_ERROR_TYPE,
     TAG_NAME,
     TAG_STACK_TRACE,
     UNKNOWN_SIZE,
     Body,
-    valid_request_id,
+    request_id_bytes,
 )
 
 _ONE_BYTE = [bytes((length,)) for length in range(MAX_REQUEST_ID_BYTES + 1)]
@@ -34,9 +33,10 @@ def encode_prefix(request_id: str, invocation_span_id: bytes | None) -> bytes:
 
     Raises ProtocolError where `request_id` is not `valid_request_id`.
     """
-    if not valid_request_id(request_id):
+    data = request_id_bytes(request_id)
+    if not data:
         raise ProtocolError(f"{request_id[:40]!r} is no request ID")
-    return _ONE_BYTE[len(request_id)] + request_id.encode() + (invocation_span_id or NO_SPAN)
+    return _ONE_BYTE[len(data)] + data + (invocation_span_id or NO_SPAN)
 
 
 def encode_start(
@@ -94,9 +94,9 @@ _names: dict[str, bytes] = {}
 """Fields of spans' names, which come again and again; `MAX_KEPT_NAMES` at most."""
 
 
-def _name_field(name: str) -> bytes:
-    field = encode_field(TAG_NAME, name, MAX_NAME_BYTES)
-    if len(_names) < MAX_KEPT_NAMES and len(name) <= MAX_KEPT_NAME:
+def _name_field(name: object) -> bytes:
+    field = encode_field(TAG_NAME, name if type(name) is str else str(name), MAX_NAME_BYTES)
+    if type(name) is str and len(_names) < MAX_KEPT_NAMES and len(name) <= MAX_KEPT_NAME:
         _names[name] = field
     return field
 
@@ -107,18 +107,22 @@ def encode_span(
     parent_span_id: bytes | None,
     start_unix_ns: int,
     end_unix_ns: int,
-    name: str,
-    attributes_json: str = "",
+    name: object,
+    attributes: bytes = b"",
     failure: bytes = b"",
 ) -> bytes:
-    """SPAN's body; `failure` from `encode_failure`, empty where it went well."""
+    """SPAN's body; `name` as `str` has it, `attributes` from `bounded_json.attributes_field`.
+
+    `failure` from `encode_failure`, empty where it went well. Raises TypeError for a `name` without
+    a hash, and what its own code raises.
+    """
     flags = FLAG_FAILED if failure else 0
     return b"".join(
         (
             prefix,
             _pack_span(span_id, parent_span_id or NO_SPAN, start_unix_ns, end_unix_ns, flags),
-            _names.get(name) or _name_field(name),
-            encode_field(TAG_ATTRIBUTES, attributes_json),
+            _names.get(name) or _name_field(name),  # type: ignore[call-overload]
+            attributes,
             failure,
         )
     )
@@ -129,15 +133,15 @@ def encode_event(
     time_unix_ns: int,
     span_id: bytes | None,
     name: str,
-    attributes_json: str = "",
+    attributes: bytes = b"",
 ) -> bytes:
-    """EVENT's body."""
+    """EVENT's body; `attributes` from `bounded_json.attributes_field`."""
     return b"".join(
         (
             prefix,
             EVENT_LAYOUT.pack(time_unix_ns, span_id or NO_SPAN),
             encode_field(TAG_NAME, name, MAX_NAME_BYTES),
-            encode_field(TAG_ATTRIBUTES, attributes_json),
+            attributes,
         )
     )
 

@@ -81,16 +81,21 @@ EVENT_LAYOUT = struct.Struct(">Q8s")
 _LET_THROUGH = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 
 
-def valid_request_id(request_id: str) -> bool:
-    """Whether it may be credited and, above all, become a file name.
+def request_id_bytes(request_id: str) -> bytes:
+    """Its bytes; none where it may not be credited nor, above all, become a file name.
 
-    Lambda's are UUIDs; letters, digits, ``-`` and ``_`` are let through.
+    Lambda's are UUIDs; letters, digits, ``-`` and ``_`` are let through, 128 of them.
     """
-    return (
-        0 < len(request_id) <= MAX_REQUEST_ID_BYTES
-        and request_id.isascii()
-        and not request_id.encode().translate(None, _LET_THROUGH)
-    )
+    if len(request_id) <= MAX_REQUEST_ID_BYTES and request_id.isascii():
+        data = request_id.encode()
+        if not data.translate(None, _LET_THROUGH):
+            return data
+    return b""
+
+
+def valid_request_id(request_id: str) -> bool:
+    """Whether it may be credited and become a file name, as `request_id_bytes` sees it."""
+    return bool(request_id_bytes(request_id))
 
 
 class Message:

@@ -18,7 +18,7 @@ from fifo import (
     triggers,
     wire,
 )
-from fifo.bounded_json import Encoder, attributes_text
+from fifo.bounded_json import Encoder, attributes_field
 from fifo.errors import HostilePathError, ProtocolError
 from fifo.failures import failure_of
 from fifo.fields import cut_utf8, encode_field
@@ -287,7 +287,7 @@ class Writer:
                         end_unix_ns,
                         None,
                         messages.OUTCOME,
-                        attributes_text(outcome),
+                        attributes_field(outcome),
                     ),
                 )
             body = self._body(value, max_body_bytes, response)
@@ -321,9 +321,9 @@ class Writer:
         try:
             if self._is_spared(invocation):
                 return
-            text = attributes_text(attributes)
+            field = attributes_field(attributes)
             body = encoding.encode_event(
-                invocation.prefix, self.unix_ns(), span_id, str(name), text
+                invocation.prefix, self.unix_ns(), span_id, str(name), field
             )
             self._hand_over(invocation, messages.EVENT, body)
         except Exception:  # noqa: BLE001 - a fault of ours is not the function's
@@ -352,8 +352,8 @@ class Writer:
                 parent_span_id,
                 start_unix_ns,
                 self.unix_ns(),
-                name if type(name) is str else str(name),
-                attributes_text(attributes) if attributes else "",
+                name,
+                attributes_field(attributes) if attributes else b"",
                 b"" if error is None else failure_of(error),
             )
             # As `_hand_over`, without the call: it is within the budget.

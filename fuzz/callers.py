@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fifo import caller, encoding, messages, parsing, propagation, triggers
-from fifo.bounded_json import attributes_text
+from fifo.bounded_json import attributes_field
 from fuzz.draw import Draw, block
 
 PATHS = ("", "detail.trace", "Records.kinesis.data.headers", "Records.0.body", "a.b.c.d.e.f.g.h.i")
@@ -56,7 +56,7 @@ def check(data: bytes) -> None:
         propagation.inject(names, headers, parent, propagation.baggage_in(found.carrier))
         for value in headers.values():
             assert re.fullmatch("[ -~]*", value)
-    attributes_text(triggers.outcome_of(found.trigger, answer))
+    attributes_field(triggers.outcome_of(found.trigger, answer))
 
 
 def _value(data: bytes) -> Any:

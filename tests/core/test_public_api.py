@@ -33,8 +33,9 @@ LIKE_LOGGINGS = {"TraceFilter": {"name"}}
 
 
 def parameters(name: str) -> list[str]:
-    found = list(inspect.signature(CALLED[name]).parameters)
-    return [one for one in found if one != "self" and one not in LIKE_LOGGINGS.get(name, ())]
+    found = inspect.signature(CALLED[name]).parameters.values()
+    named = [one.name for one in found if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
+    return [one for one in named if one != "self" and one not in LIKE_LOGGINGS.get(name, ())]
 
 
 @pytest.mark.parametrize("name", CALLED)
