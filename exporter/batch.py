@@ -69,14 +69,17 @@ class _Group:
     records: list[Record] = field(default_factory=list)
     items: list[list[Item]] = field(default_factory=list)
     weight_bytes: int = 0
+    span_count: int = 0
     fault: Exception | None = None
     """The conversion's, of the one record that is in it then."""
     cut: SpanCut | None = None
     """What made spans of the one record that is in it then fit."""
 
-    @property
-    def span_count(self) -> int:
-        return sum(map(_span_count, self.items))
+    def add(self, record: Record, items: list[Item], weight_bytes: int, span_count: int) -> None:
+        self.records.append(record)
+        self.items.append(items)
+        self.weight_bytes += weight_bytes
+        self.span_count += span_count
 
 
 class BatchExport:
@@ -134,17 +137,16 @@ class BatchExport:
                 yield _Group([record], [items], weight, cut=cut)
                 half_s = _half_way(until_s)
                 continue
+            count = _span_count(items)
             full = (
                 group.weight_bytes + weight > limits.max_bytes
-                or group.span_count + _span_count(items) > limits.max_spans
+                or group.span_count + count > limits.max_spans
             )
             if group.records and (full or time.monotonic() >= half_s or self._is_over()):
                 yield group
                 group = _Group()
                 half_s = _half_way(until_s)
-            group.records.append(record)
-            group.items.append(items)
-            group.weight_bytes += weight
+            group.add(record, items, weight, count)
         if group.records:
             yield group
 
