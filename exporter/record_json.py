@@ -15,12 +15,14 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from exporter.record import ChildSpan, Invocation, Record, Supplement
+from exporter.record import ChildSpan, Environment, Invocation, Record, Supplement
 from exporter.values import MISSING, fields, is_dataclass
 
 _ID_BYTES = {"trace_id": (16,), "span_id": (0, 8), "parent_span_id": (8,), "report_span_id": (0, 8)}
 _KINDS: Mapping[str, type[Record]] = {"invocation": Invocation, "supplement": Supplement}
+_NAMES = {kind: name for name, kind in _KINDS.items()}
 _MAX_INTEGER = 2**63
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class RecordError(ValueError):
@@ -29,10 +31,8 @@ class RecordError(ValueError):
 
 def to_json(records: Sequence[Record]) -> bytes:
     """`records` as one JSON array, ASCII alone."""
-    kinds = {kind: name for name, kind in _KINDS.items()}
-    return json.dumps(
-        [[kinds[type(record)], _value(record)] for record in records], separators=(",", ":")
-    ).encode("ascii")
+    entries = [[_NAMES[type(record)], _value(record)] for record in records]
+    return _encode(entries).encode("ascii")
 
 
 def from_json(data: bytes) -> list[Record]:
@@ -65,10 +65,16 @@ def _value(item: Any) -> Any:  # noqa: PLR0911 - one return for each kind of val
         return item.value
     if isinstance(item, ChildSpan):
         return _child_value(item)
+    if isinstance(item, Environment):
+        return _environment_value(item)
     if isinstance(item, Mapping):
         return {name: _value(one) for name, one in item.items()}
     if isinstance(item, Sequence):
         return [_value(one) for one in item]
+    return _fields_value(item)
+
+
+def _fields_value(item: Any) -> dict[str, Any]:
     # One is written for each invocation that runs, in case this process is killed: it is made
     # without a call for what is as it is in JSON.
     value = {}
@@ -76,6 +82,18 @@ def _value(item: Any) -> Any:  # noqa: PLR0911 - one return for each kind of val
         given = getattr(item, name)
         if given != default:
             value[name] = given if type(given) in _AS_THEY_ARE else _value(given)
+    return value
+
+
+_environments: dict[Environment, dict[str, Any]] = {}
+"""Of the one that was written last: as a rule the only one."""
+
+
+def _environment_value(environment: Environment) -> dict[str, Any]:
+    value = _environments.get(environment)
+    if value is None:
+        _environments.clear()
+        value = _environments[environment] = _fields_value(environment)
     return value
 
 

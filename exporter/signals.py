@@ -65,12 +65,13 @@ def http_signal(signal: str) -> HttpSignal:
             "rejected_log_records",
             "log records",
         )
-    from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+    from exporter.encoder import encoded
+
     return HttpSignal(
-        encode_spans, OTLPSpanExporter, ExportTraceServiceResponse, "rejected_spans", "spans"
+        encoded, OTLPSpanExporter, ExportTraceServiceResponse, "rejected_spans", "spans"
     )
 
 
@@ -88,10 +89,11 @@ def grpc_signal(signal: str) -> GrpcSignal:
         from opentelemetry.proto.collector.logs.v1.logs_service_pb2_grpc import LogsServiceStub
 
         return GrpcSignal(encode_logs, LogsServiceStub, "rejected_log_records", "log records")
-    from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 
-    return GrpcSignal(encode_spans, TraceServiceStub, "rejected_spans", "spans")
+    from exporter.encoder import encoded
+
+    return GrpcSignal(encoded, TraceServiceStub, "rejected_spans", "spans")
 
 
 def endpoint_of(settings: ExporterSettings, signal: str) -> str:

@@ -74,6 +74,8 @@ def without_passed(record: Supplement) -> Supplement:
 
 def bare(record: Invocation) -> Invocation:
     """`record` without bodies, children, events, others' spans and long texts: the last to go."""
+    if not (payloads(record) or details_count(record) or record.failure or record.exception):
+        return record
     return replace(
         record,
         request=None if record.request is None else without_body(record.request),

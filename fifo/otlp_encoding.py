@@ -44,18 +44,30 @@ _DOUBLE = struct.Struct("<Bd").pack  # AnyValue: 4
 _SPAN_FLAGS = struct.Struct("<BBI").pack  # Span: 16, whose tag has two bytes
 _LINK_FLAGS = struct.Struct("<BI").pack  # Link: 6
 _ONE_BYTE = [bytes((number,)) for number in range(0x80)]
-_LOCAL_PARENT = _SPAN_FLAGS(0x85, 0x01, _IS_REMOTE_IS_KNOWN)
-_REMOTE_PARENT = _SPAN_FLAGS(0x85, 0x01, _IS_REMOTE_IS_KNOWN | _IS_REMOTE)
 
 _logger = logging.getLogger(__name__)
 
 
 class SpanEncoder:
-    """Spans to bytes; keeps what stays the same from call to call. Threads may share it."""
+    """Spans to bytes; keeps what stays the same from call to call. Threads may share it.
 
-    __slots__ = ("_keys", "_names", "_pairs", "_resources", "_scopes")
+    `trace_flags` are set in each span: the SDK's own encoder leaves them out.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = (
+        "_keys",
+        "_local_parent",
+        "_names",
+        "_pairs",
+        "_remote_parent",
+        "_resources",
+        "_scopes",
+    )
+
+    def __init__(self, trace_flags: int = 0) -> None:
+        known = _IS_REMOTE_IS_KNOWN | trace_flags
+        self._local_parent = _SPAN_FLAGS(0x85, 0x01, known)
+        self._remote_parent = _SPAN_FLAGS(0x85, 0x01, known | _IS_REMOTE)
         # By identity, since to hash a resource costs more than to encode a span; the object is
         # kept beside the bytes, so that its identity is not another's.
         self._resources: dict[int, tuple[object, bytes]] = {}
@@ -156,7 +168,8 @@ class SpanEncoder:
                 parts.append(_message(b"\x7a", _text(b"\x12", status.description) + code))
             else:
                 parts.append(b"\x7a\x00")
-        parts.append(_REMOTE_PARENT if parent is not None and parent.is_remote else _LOCAL_PARENT)
+        remote = parent is not None and parent.is_remote
+        parts.append(self._remote_parent if remote else self._local_parent)
         return b"".join(parts)
 
     def _event(self, event: "Event") -> bytes:

@@ -28,7 +28,7 @@ OURS = {
 }
 MAY_IMPORT = {
     "fifo": set(),
-    "exporter": set(),
+    "exporter": {"fifo"},
     "extension": {"fifo", "exporter"},
     "sandbox": {"fifo", "extension"},
     "spanpipe": {"fifo", "exporter", "extension", "sandbox"},
