@@ -341,12 +341,12 @@ class Attempt:
         """`known` and what this attempt tells of the environment."""
         start, report = self.start, self.report
         if start is not None:
-            known = replace(
-                known,
-                log_group=start.log_group or known.log_group,
-                log_stream=start.log_stream or known.log_stream,
-                memory_mb=start.memory_mb or known.memory_mb,
-            )
+            group = start.log_group or known.log_group
+            stream = start.log_stream or known.log_stream
+            memory_mb = start.memory_mb or known.memory_mb
+            if (group, stream, memory_mb) != (known.log_group, known.log_stream, known.memory_mb):
+                # As a rule once in its life, so that what is made of it can be kept.
+                known = replace(known, log_group=group, log_stream=stream, memory_mb=memory_mb)
         if known.memory_mb is None and report is not None and report.memory_size_mb:
             known = replace(known, memory_mb=report.memory_size_mb)
         return known
@@ -359,13 +359,15 @@ class Attempt:
         cold_start: bool | None,
         initialization_type: str | None,
         proactive_init: bool,
+        unknown: fates.End = fates.UNREPORTED,
     ) -> Invocation:
-        """The finished invocation."""
+        """The finished invocation; `unknown` is its end where nobody has told one."""
         start = self.start
         begin_ns = self.begin_unix_ns
         # Where nobody told the end it is not made up: a freeze may lie in between.
         end_ns = begin_ns if self.end_unix_ns is None else max(self.end_unix_ns, begin_ns)
-        fate, failure = self.end
+        end = self.end
+        fate, failure = unknown if end[0] is Fate.UNREPORTED else end
         return Invocation(
             ordinal=self.ordinal,
             request_id=self.request_id,

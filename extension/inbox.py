@@ -42,6 +42,8 @@ class Inbox:
         self._directory = directory
         self._descriptor = descriptor
         self._on_bad = on_bad
+        held_bytes = pipes.capacity_bytes(descriptor) if descriptor >= 0 else 0
+        self._most_reads = 1 + held_bytes // MAX_READ_BYTES
         self._decoder = wire.Decoder()
         self._reassembler = Reassembler()
         self._folder_seen_ns = -1
@@ -79,21 +81,23 @@ class Inbox:
         if self._descriptor < 0:
             return []
         received: list[Received] = []
-        left, units = pipes.unread_bytes(self._descriptor), 0
-        while left > 0:
+        units = 0
+        for _ in range(self._most_reads):
             if units > MAX_UNITS:
                 self._bad("units_postponed", f"more than {MAX_UNITS} frames and lines at once")
                 return received
             try:
-                data = os.read(self._descriptor, min(left, MAX_READ_BYTES))
+                data = os.read(self._descriptor, MAX_READ_BYTES)
             except BlockingIOError:
-                break
-            left -= len(data)
+                data = b""
             found = self._decoder.feed(data)
             units += len(found)
             self._decode(found, received)
-        if settle and pipes.unread_bytes(self._descriptor) == 0:
-            self._decode(self._decoder.feed(b"", settle=True), received)
+            if len(data) < MAX_READ_BYTES:
+                # All that was there: asking for that before each read costs as much as a read.
+                if settle:
+                    self._decode(self._decoder.feed(b"", settle=True), received)
+                break
         return received
 
     def _decode(

@@ -24,13 +24,13 @@ from exporter.record import (
     Record,
     Supplement,
 )
-from exporter.values import replace
 from extension import details, fates
 from extension import platform_events as events
 from extension.api import MANAGED_INSTANCES
 from extension.attempt import Attempt, Closed, Details, Draw, EndEvent
 from extension.events import InvokeEvent
 from extension.initialization import INIT_LIMIT_NS, ON_DEMAND, Initialization
+from extension.remembered import Remembered
 from extension.transitions import TRANSITIONS, Action, Input, State
 from fifo import messages
 from fifo.errors import ProtocolError
@@ -112,8 +112,8 @@ class Lifecycle:
         self._early_starts: list[messages.Start] = []
         self._early_events: deque[events.Started | EndEvent] = deque(maxlen=MAX_EARLY_EVENTS)
         self._closed: deque[Closed] = deque(maxlen=REMEMBERED_REQUESTS)
-        self._closed_request_ids: deque[str] = deque(maxlen=REMEMBERED_REQUESTS)
-        self._closed_span_ids: deque[bytes] = deque(maxlen=REMEMBERED_REQUESTS)
+        self._closed_request_ids: Remembered[str] = Remembered(REMEMBERED_REQUESTS)
+        self._closed_span_ids: Remembered[bytes | None] = Remembered(REMEMBERED_REQUESTS)
 
     @property
     def invoked_count(self) -> int:
@@ -143,11 +143,7 @@ class Lifecycle:
         newest = self._newest
         if newest is None or newest.state is State.CLOSED:
             return None
-        record = self._record(newest)
-        if record.fate is not Fate.UNREPORTED:
-            return record
-        fate, failure = fates.EXTENSION_KILLED
-        return replace(record, fate=fate, failure=failure)
+        return self._record(newest, fates.EXTENSION_KILLED)
 
     @property
     def state(self) -> State:
@@ -568,14 +564,14 @@ class Lifecycle:
         invocation = self._record(attempt)
         closed = Closed(invocation, attempt)
         self._closed.append(closed)
-        self._closed_request_ids.append(closed.request_id)
+        self._closed_request_ids.add(closed.request_id)
         told = attempt.start.invocation_span_id if attempt.start else None
-        self._closed_span_ids.append(told or closed.span_id)
+        self._closed_span_ids.add(told or closed.span_id)
         if first:
             self._first_closed = closed
         return invocation
 
-    def _record(self, attempt: Attempt) -> Invocation:
+    def _record(self, attempt: Attempt, unknown: fates.End = fates.UNREPORTED) -> Invocation:
         first = attempt.ordinal == 1
         # On Managed Instances nobody waits for an init.
         proactive = first and self._init.is_proactive(attempt.invoked_unix_ns)
@@ -586,6 +582,7 @@ class Lifecycle:
             cold_start=self._init.cold_start(said, proactive=proactive),
             initialization_type=self._init.kind if first else None,
             proactive_init=proactive,
+            unknown=unknown,
         )
 
     def _late_init(self, now_unix_ns: int) -> list[Record]:
