@@ -179,14 +179,28 @@ def test_every_command_that_is_said_to_print_a_figure_is_there(path: Path) -> No
         assert '__name__ == "__main__"' in runs.read_text(encoding="utf-8"), name
 
 
-def test_every_experiment_names_its_command() -> None:
-    """Tried, before, after, kept, command: whoever reads it can try it again."""
+def test_every_experiment_names_its_command_and_what_came_of_it() -> None:
+    """Whoever reads it can try it again, and knows why it was kept or not."""
     _, _, text = page.PAGE.read_text(encoding="utf-8").partition("## Experiments\n")
     rows = [line for line in text.splitlines() if line.startswith("| ")][1:]
-    assert rows
     for row in rows:
-        *_, kept, command, end = (cell.strip() for cell in row.split("|"))
-        assert (kept in ("yes", "no"), command.startswith("`python -"), end) == (True, True, "")
+        empty, _, before, after, command, verdict, end = (cell.strip() for cell in row.split("|"))
+        assert (empty, end) == ("", "")
+        assert (bool(before), bool(after)) == (True, True), row
+        assert re.fullmatch(r"`python -[mX] .+`", command), row
+        assert re.fullmatch(r"kept(: .+)?|not kept: .+", verdict), row
+    verdicts = {row.split("|")[-2].split()[0] for row in rows}
+    assert verdicts == {"kept", "kept:", "not"}
+
+
+def test_the_page_keeps_what_stands_outside_its_marks() -> None:
+    """Its introduction, and the experiments, which are written by hand."""
+    text = page.PAGE.read_text(encoding="utf-8")
+    before, _, rest = text.partition(page.BEGIN)
+    _, _, after = rest.partition(page.END)
+    written = page.between(text, "anything\n", page.PAGE.name)
+    assert written == f"{before}{page.BEGIN}anything\n{page.END}{after}"
+    assert "## Experiments\n" in after
 
 
 def test_contestants_take_turns_in_an_order_of_each_round() -> None:
