@@ -44,7 +44,6 @@ GIVEN: Mapping[str, Mapping[str, str]] = {
         "20 ms": "after which a folder is looked at first",
         "250 ms": "and between two looks at most",
         "0.5 ms": "the switch interval",
-        "5 ms": "CPython's own",
     },
     "docs/backends.md": {
         "1 MB": "Honeycomb's of a span, New Relic's of a request",
@@ -191,7 +190,8 @@ def _blocks(text: str) -> Iterator[tuple[int, str, tuple[str, ...]]]:
 
 def _chunks(text: str) -> Iterator[tuple[int, str]]:
     """Paragraphs, items of lists, and whole tables."""
-    begun, lines = 0, []
+    begun = 0
+    lines: list[str] = []
     for number, line in enumerate([*text.splitlines(), ""], 1):
         starts = re.match(r"\s*(?:[-*]|\d+\.) ", line) or (
             lines and line.startswith("|") != lines[0].startswith("|")
