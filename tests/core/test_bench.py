@@ -96,6 +96,21 @@ def test_a_missed_target_is_called_missed() -> None:
     )
 
 
+def test_the_command_is_the_one_that_was_given() -> None:
+    """With what made it another run than the usual one, and without where its output went."""
+    parser = results.arguments("A part.")
+    parser.add_argument("--invocations", type=int)
+    told = {
+        line: results.Report("throughput", parser.parse_args(line.split()), (), "").value["command"]
+        for line in ("", "--quick --json file --results .", "--invocations 100000")
+    }
+    assert told == {
+        "": "python -m bench.throughput",
+        "--quick --json file --results .": "python -m bench.throughput",
+        "--invocations 100000": "python -m bench.throughput --invocations 100000",
+    }
+
+
 def test_a_readme_has_its_figures_between_marks() -> None:
     """What is there of the headlines, and the text around it untouched."""
     written = page.headline({"startup": a_part()})
@@ -155,7 +170,7 @@ def test_no_quoted_figure_is_older_than_its_code_by_more_than_a_release(path: Pa
     value = json.loads(path.read_text(encoding="utf-8"))
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert value["part"] == path.stem
-    assert value["command"] == f"python -m bench.{path.stem}"
+    assert re.match(rf"python -m bench\.{path.stem}( --|$)", value["command"])
     assert not value["quick"]
     assert not results.is_stale(value, version("spanpipe"), changelog), value["command"]
 
