@@ -11,15 +11,18 @@ from typing import Any
 
 import pytest
 
-from bench import keep, page, plots, results
+from bench import keep, page, plots, results, startup
 from bench.__main__ import PARTS
+from bench.bounds import TWO_BYTES, claims
 from bench.measure import orders
 from bench.throughput import exponent
+from fifo import wire
+from fifo.otlp_bytes import MAX_FIELDS, TooManyError, spans_in
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted(results.RESULTS.glob("*.json"))
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("bench/*.md")])
-COMMAND = re.compile(r"`python -m ((?:bench|docs|fuzz|chaos)[.\w]*)")
+COMMAND = re.compile(r"`python -m ((?:bench|chaos|deploy|docs|fuzz)[.\w]*)")
 CHANGELOG = """\
 # Changelog
 ## Unreleased
@@ -216,6 +219,26 @@ def test_the_page_keeps_what_stands_outside_its_marks() -> None:
     written = page.between(text, "anything\n", page.PAGE.name)
     assert written == f"{before}{page.BEGIN}anything\n{page.END}{after}"
     assert "## Experiments\n" in after
+
+
+def test_an_emulator_that_cannot_run_is_a_lost_row() -> None:
+    """By its name, with the reason; where others use the network their packets are there too."""
+    report = results.Report("startup", results.arguments("").parse_args([]), (), "")
+    startup.in_the_emulator(report, {}, 1, alone=False)
+    assert (report.value["tables"], report.value["lost"]) == (
+        [],
+        [{"name": "AWS's emulator", "why": "it wants a network of its own: unshare -n, ip"}],
+    )
+
+
+def test_what_a_bound_is_timed_with_is_the_most_that_it_allows() -> None:
+    """One field more is refused; the file is as long as one may be, and nothing in it is valid."""
+    assert spans_in(TWO_BYTES * MAX_FIELDS) == (0, frozenset())
+    with pytest.raises(TooManyError):
+        spans_in(TWO_BYTES * (MAX_FIELDS + 1))
+    decoder = wire.Decoder(wire.MAX_FILE_BODY_BYTES)
+    assert list(decoder.feed(claims(), settle=True)) == []
+    assert decoder.garbage_bytes == wire.MAX_FILE_BODY_BYTES
 
 
 def test_contestants_take_turns_in_an_order_of_each_round() -> None:
