@@ -314,6 +314,10 @@ def in_the_emulator(
         report.lost(EMULATOR, str(error))
         return
     report.timings("exec to the first /next, AWS's emulator", seconds, "ms", OURS)
+    report.note(
+        "AWS's emulator starts the extension itself: from before its exec to its request on "
+        "loopback, by the kernel's time stamp; the runtime starts once it has registered."
+    )
 
 
 def main() -> None:
