@@ -61,12 +61,12 @@ GIVEN: Mapping[str, Mapping[str, str]] = {
 }
 """Page, or "" for every one → figures that nobody measures: bounds, settings, what others say."""
 NOISE = 0.1
-"""By how much a figure may differ from the kept one beyond its rounding: as two runs do."""
+"""By how much a figure may differ from the kept one, rounding apart: as two runs do."""
 
-_NUMBER = r"\d[\d,]*(?:\.\d+)?"
+_NUMBER = r"\d+(?:,\d{3})*(?:\.\d+)?"
 _FIGURE = re.compile(
-    rf"(?<![\w.,$])(?P<first>{_NUMBER})(?P<more>(?:(?:, | and | or | to |–){_NUMBER})*)"
-    r" ?(?P<unit>ms|µs|MB|×)(?![\w/])"
+    rf"(?<![\w.,$])(?P<first>{_NUMBER})(?P<more>(?:(?:,\s|\s(?:and|or|to)\s|–){_NUMBER})*)"
+    r"\s?(?P<unit>ms|µs|MB|×)(?![\w/])"
 )
 _COMMAND = re.compile(r"`(?:python -[mX] |make )([\w.-]+)[^`]*`")
 _WRITTEN = re.compile(r"<!-- (?:results|figures): .*?<!-- end of \w+ -->", re.DOTALL)
@@ -83,7 +83,7 @@ class Quote:
     page: str
     line: int
     text: str
-    values: tuple[float, ...]
+    numbers: tuple[str, ...]
     unit: str
     is_range: bool
     commands: tuple[str, ...]
@@ -102,14 +102,13 @@ def quotes(page: str, text: str) -> Iterator[Quote]:
             shown = " ".join(found.group().split())
             if shown in given:
                 continue
-            numbers = re.findall(_NUMBER, found["first"] + found["more"])
             yield Quote(
                 page,
                 line + block.count("\n", 0, found.start()),
                 shown,
-                tuple(float(one.replace(",", "")) for one in numbers),
+                tuple(re.findall(_NUMBER, found["first"] + found["more"])),
                 found["unit"],
-                bool(re.search(r" to |–", found["more"])),
+                bool(re.search(r"\sto\s|–", found["more"])),
                 commands,
             )
 
@@ -128,13 +127,13 @@ def problem_of(quote: Quote, kept: Mapping[str, Mapping[str, Any]], changelog: s
     figures = [one for part in quote.parts for one in kept_figures(kept[part], quote.unit)]
     scale = _SECONDS.get(quote.unit, 1.0)
     if quote.is_range:
-        least, most = quote.values[0] * scale, quote.values[-1] * scale
+        least, most = _value(quote.numbers[0]) * scale, _value(quote.numbers[-1]) * scale
         missing = [] if any(least <= one <= most for one in figures) else [quote.text]
     else:
         missing = [
-            f"{value:g}"
-            for value in quote.values
-            if not any(_is_near(value * scale, one) for one in figures)
+            number
+            for number in quote.numbers
+            if not any(_is_near(number, one / scale) for one in figures)
         ]
     return f"not among what is kept: {', '.join(missing)}" if missing else ""
 
@@ -159,14 +158,20 @@ def _is_same(one: str, other: str) -> bool:
     return one == other or (one in _SECONDS and other in _SECONDS)
 
 
-def _is_near(quoted: float, kept: float) -> bool:
-    return math.isclose(quoted, kept, rel_tol=NOISE)
+def _is_near(quoted: str, kept: float) -> bool:
+    """As it is rounded, or as two runs differ."""
+    rounding = 0.5 * 10 ** -len(quoted.partition(".")[2])
+    return math.isclose(_value(quoted), kept, rel_tol=NOISE, abs_tol=rounding)
+
+
+def _value(number: str) -> float:
+    return float(number.replace(",", ""))
 
 
 def _numbers(cell: Any) -> list[float]:
     if isinstance(cell, (int, float)):
         return [float(cell)]
-    return [float(one.replace(",", "")) for one in re.findall(_NUMBER, cell or "")]
+    return [*map(_value, re.findall(_NUMBER, cell or ""))]
 
 
 def _without(text: str) -> str:
