@@ -8,13 +8,12 @@ beside it in the code, and the figure here.
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 
 from bench.measure import interleaved
 from bench.otlp_lines import invocation, timed
-from bench.results import ROOT, Report, arguments
+from bench.processes import grown_mb
+from bench.results import Report, arguments
 from exporter.encoder import encoded
 from exporter.log_lines import LogLine
 from exporter.logs import LogBuilder
@@ -89,19 +88,6 @@ def contestants() -> dict[str, Callable[[], float]]:
         f"{SPOOLED} records written down": timed(lambda: to_json(records[:SPOOLED])),
         f"{CHILDREN:,} child spans written down": timed(lambda: to_json([with_children])),
     }
-
-
-def grown_mb(ready: str, taking: str) -> float:
-    """What a process of its own grows by: its peak resident memory, MB of 1,000,000 bytes."""
-    code = (
-        "import os\nfrom bench.processes import memory_mb, reset_peak\n"
-        f"{ready}before = memory_mb(os.getpid())\nreset_peak(os.getpid())\n{taking}"
-        "print(memory_mb(os.getpid(), 'VmHWM') - before)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    return float(done.stdout)
 
 
 def child_bytes() -> int:

@@ -20,10 +20,14 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 from bench.measure import interleaved, percentile
+from bench.processes import grown_mb
 from bench.results import ROOT, Cell, Report, arguments
 
+LEAN = "exporter.lean_requests"
+"""`requests` without its guess at encodings."""
 MODULES = (
     "requests",
+    LEAN,
     "opentelemetry.exporter.otlp.proto.http.trace_exporter",
     "opentelemetry.exporter.otlp.proto.grpc.trace_exporter",
     "yaml",
@@ -118,6 +122,12 @@ def measure_disk(report: Report) -> None:
     report.table("a dependency on disk", ["MB"], rows)
 
 
+def measure_memory(report: Report) -> None:
+    """Resident memory that an import takes, over the interpreter's own."""
+    rows = [(module, [grown_mb("", f"import {module}\n")]) for module in ("requests", LEAN)]
+    report.table("an import's memory", ["MB"], rows)
+
+
 def size_mb(name: str) -> float:
     """MB of 1,000,000 bytes."""
     files = distribution(name).files or ()
@@ -133,12 +143,13 @@ def main() -> None:
     report = Report(
         "imports",
         options,
-        ("fifo", "constraints.txt"),
+        ("fifo", "exporter/lean_requests.py", "constraints.txt"),
         "What `fifo` costs a function to import, and each dependency the extension, whose worker "
         "imports it after the first `/next`; what each takes on disk.",
     )
     measure_fifo(report, 2 * runs)
     measure_dependencies(report, runs)
+    measure_memory(report)
     measure_disk(report)
     report.finish()
 
