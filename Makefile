@@ -65,7 +65,8 @@ COLLECTOR ?= .cache/otelcol
 
 fleet: $(VENV)/ready $(COLLECTOR) ## a simulated fleet before a measured Collector; writes docs/fleet.md
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "matplotlib>=3.10,<4"
-	$(BIN)/python -m bench.fleet --collector $(COLLECTOR) --write
+	$(BIN)/python -m bench.fleet --collector $(COLLECTOR) --write \
+		--results bench/results
 
 $(COLLECTOR): deploy/gateway/builder.yaml | $(VENV)/ready
 	$(BIN)/python -m deploy.gateway $@

@@ -16,7 +16,18 @@ import time
 from bench import keep, page
 from bench.results import RESULTS, ROOT
 
-OWN = ("startup", "transports", "invocations", "throughput", "cost", "timeliness")
+OWN = (
+    "startup",
+    "transports",
+    "invocations",
+    "throughput",
+    "cost",
+    "timeliness",
+    "imports",
+    "layer",
+    "otlp_lines",
+    "bounds",
+)
 PARTS = (*OWN, *keep.PARTS)
 HURRIED = ROOT / ".cache" / "bench"
 

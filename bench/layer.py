@@ -1,15 +1,14 @@
-"""From exec to the first `/next`: the built layers, read-only as in Lambda, and this checkout.
+"""The built layers: from exec to the first `/next`, read-only as in Lambda, and their size.
 
 Needs what `make layer` has built, and mounts of its own (`unshare`, as root or by user
 namespaces). The layers run what Lambda would, `extensions/spanpipe`, the one for Python with the
 interpreter that runs this.
 
-    python -m bench.layer [--runs 40] [--json FILE]
+    python -m bench.layer [--runs 40] [--quick] [--json FILE] [--results DIR]
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import platform
 import shlex
@@ -19,11 +18,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench.measure import interleaved, machine, percentile, table, write_json
+from bench.measure import interleaved
+from bench.results import ROOT, Report, arguments
 from bench.startup import BARE, Api, whole
 from sandbox.launcher import write_extensions
 
-ROOT = Path(__file__).resolve().parent.parent
 NAMES = {"x86_64": "x86_64", "aarch64": "arm64"}
 LAYER = "layer for Python"
 ANY = "layer for any runtime"
@@ -32,10 +31,24 @@ UNCOMPILED = "layer without byte code"
 _INSIDE = "SPANPIPE_BENCH_FOLDER"
 
 
+def built() -> dict[str, Path]:
+    """The folder of each layer for this machine; the zip lies beside it."""
+    machine = NAMES[platform.machine()]
+    return {
+        name: ROOT / "dist" / f"spanpipe-{kind}-{machine}"
+        for name, kind in ((LAYER, "python"), (ANY, "any"))
+    }
+
+
+def size_mb(path: Path) -> float:
+    """Of a file, or of all in a folder: MB of 1,000,000 bytes."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.lstat().st_size for file in files if not file.is_dir()) / 1e6
+
+
 def enter() -> None:
     """Run this program again where the layers are read-only and in their places."""
-    dist, machine_name = ROOT / "dist", NAMES[platform.machine()]
-    layers = [dist / f"spanpipe-{kind}-{machine_name}" for kind in ("python", "any")]
+    layers = list(built().values())
     for layer in layers:
         if not layer.is_dir():
             sys.exit(f"bench.layer: there is no {layer}: make layer")
@@ -61,9 +74,8 @@ def enter() -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--runs", type=int, default=40)
-    parser.add_argument("--json", metavar="FILE")
+    parser = arguments(__doc__)
+    parser.add_argument("--runs", type=int)
     options = parser.parse_args()
     if _INSIDE not in os.environ:
         enter()
@@ -89,13 +101,22 @@ def main() -> None:
             for name, program in programs.items()
         },
     }
-    seconds = interleaved(contestants, options.runs)
-    print(f"exec to the first /next; {options.runs} interleaved runs; {machine()}")
-    print(table(seconds, 1e-3, "ms", BARE))
-    layer, uncompiled = (percentile(seconds[name], 0.5) for name in (LAYER, UNCOMPILED))
-    print(f"byte code saves {(uncompiled - layer) * 1000:.1f} ms before the first /next")
-    if options.json:
-        write_json(options.json, seconds)
+    runs = options.runs or (3 if options.quick else 40)
+    report = Report(
+        "layer",
+        options,
+        ("fifo", "extension", "exporter", "deploy/layer", "constraints.txt"),
+        "The built layers: exec to the first `/next` where they are read-only as in Lambda, "
+        "beside this checkout; and their size.",
+    )
+    seconds = interleaved(contestants, runs)
+    report.timings("exec to the first /next, from a layer", seconds, "ms", BARE)
+    sizes = [
+        (name, [size_mb(path.with_name(f"{path.name}.zip")), size_mb(path)])
+        for name, path in built().items()
+    ]
+    report.table("a layer's size", ["zip MB", "unpacked MB"], sizes)
+    report.finish()
 
 
 def _name() -> str:

@@ -1,16 +1,17 @@
 """What it costs to print spans as OTLP JSON lines: directly, and through protobuf.
 
-`python -m bench.otlp_lines`: milliseconds for 1,000 spans of plain invocations, and for one
-span with a body of 6 MiB that has to be cut.
+1,000 spans of plain invocations, and one span with a body of 6 MiB that has to be cut.
+
+python -m bench.otlp_lines [--runs 30] [--quick] [--json FILE] [--results DIR]
 """
 
 from __future__ import annotations
 
-import timeit
+import time
 from collections.abc import Callable
 
-from opentelemetry.sdk.trace import ReadableSpan
-
+from bench.measure import interleaved
+from bench.results import Report, arguments
 from exporter.encoder import encoded
 from exporter.otlp_json import to_json
 from exporter.otlp_lines import lines_of
@@ -18,7 +19,8 @@ from exporter.record import Environment, Fate, Invocation, Payload
 from exporter.spans import SpanBuilder
 
 SPANS = 1_000
-ROUNDS = 7
+PROTOBUF = f"{SPANS:,} spans, through protobuf"
+LINES = f"{SPANS:,} spans, directly"
 BODY_BYTES = 6 * 1024 * 1024
 
 
@@ -39,21 +41,43 @@ def invocation(ordinal: int, body: bytes) -> Invocation:
     )
 
 
-def best_ms(run: Callable[[], object]) -> float:
-    return min(timeit.repeat(run, number=1, repeat=ROUNDS)) * 1000
+def timed(run: Callable[[], object]) -> Callable[[], float]:
+    """Seconds that `run` takes."""
+
+    def once() -> float:
+        began = time.perf_counter()
+        run()
+        return time.perf_counter() - began
+
+    return once
 
 
-def lines_ms(spans: list[ReadableSpan]) -> float:
-    return best_ms(lambda: list(lines_of(spans)))
+def contestants() -> dict[str, Callable[[], float]]:
+    """By what is printed, and how."""
+    spans = SpanBuilder().spans([invocation(n, b'{"a":1}') for n in range(1, SPANS + 1)])
+    found = {
+        PROTOBUF: timed(lambda: to_json(encoded(spans))),
+        LINES: timed(lambda: list(lines_of(spans))),
+    }
+    for name, byte in (("text", b"a"), ("control characters", b"\1")):
+        large = SpanBuilder().spans([invocation(1, byte * BODY_BYTES)])
+        found[f"1 span of 6 MiB, {name}"] = timed(lambda large=large: list(lines_of(large)))
+    return found
 
 
 def main() -> None:
-    spans = SpanBuilder().spans([invocation(n, b'{"a":1}') for n in range(1, SPANS + 1)])
-    print(f"{SPANS} spans, through protobuf: {best_ms(lambda: to_json(encoded(spans))):.0f} ms")
-    print(f"{SPANS} spans, lines_of:         {lines_ms(spans):.1f} ms")
-    for name, byte in (("text", b"a"), ("control characters", b"\1")):
-        large = SpanBuilder().spans([invocation(1, byte * BODY_BYTES)])
-        print(f"1 span of 6 MiB, {name}: {lines_ms(large):.0f} ms")
+    parser = arguments(__doc__)
+    parser.add_argument("--runs", type=int)
+    options = parser.parse_args()
+    report = Report(
+        "otlp_lines",
+        options,
+        ("exporter",),
+        "Printing spans as lines of OTLP JSON, as `fallback: stdout` does, and by way of protobuf.",
+    )
+    runs = options.runs or (3 if options.quick else 30)
+    report.timings("spans as lines", interleaved(contestants(), runs), "ms", PROTOBUF)
+    report.finish()
 
 
 if __name__ == "__main__":

@@ -31,6 +31,10 @@ TITLES = {
     "held": "What `/next` is held for",
     "redaction": "Redaction",
     "telemetry": "Platform events",
+    "otlp_lines": "Spans as lines for a log",
+    "imports": "Imports and packages",
+    "layer": "The layers",
+    "bounds": "What the bounds allow",
 }
 """In the order of the page."""
 NEXT = "spanpipe, next, collector near"

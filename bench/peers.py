@@ -91,14 +91,30 @@ def sentry() -> Path:
 
 def rotel() -> Path:
     """The agent, as the tests have it; raises NotObtainableError."""
+    return _program("rotel")
+
+
+def emulator() -> Path:
+    """AWS's runtime interface emulator, as the tests have it; raises NotObtainableError."""
+    return _program("emulator")
+
+
+@contextlib.contextmanager
+def not_skipped() -> Iterator[None]:
+    """What would skip a test, or fail it, for want of a program raises NotObtainableError."""
     import pytest
 
-    from tests.whole.fetch import program
-
     try:
-        return program("rotel")
+        yield
     except (pytest.skip.Exception, pytest.fail.Exception) as error:
         raise NotObtainableError(str(error)) from error
+
+
+def _program(name: str) -> Path:
+    with not_skipped():
+        from tests.whole.fetch import program
+
+        return program(name)
 
 
 def _once(folder: Path, wanted: str, install: Callable[[], None]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -44,3 +46,20 @@ def memory_mb(pid: int, name: str = "VmRSS") -> float:
 def reset_peak(pid: int) -> None:
     """Let VmHWM begin anew (clear_refs, 5)."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def grown_mb(ready: str, taking: str) -> float:
+    """What a process of its own grows by: its peak resident memory, MB of 1,000,000 bytes."""
+    code = (
+        "import os\nfrom bench.processes import memory_mb, reset_peak\n"
+        f"{ready}before = memory_mb(os.getpid())\nreset_peak(os.getpid())\n{taking}"
+        "print(memory_mb(os.getpid(), 'VmHWM') - before)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return float(done.stdout)

@@ -90,7 +90,7 @@ class Report:
         self._samples: dict[str, dict[str, list[float]]] = {}
         self.value: dict[str, Any] = {
             "part": part,
-            "command": f"python -m bench.{part}",
+            "command": " ".join([f"python -m bench.{part}", *_asked(options)]),
             "about": about,
             "version": version("spanpipe"),
             "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
@@ -214,6 +214,16 @@ def read_all(folder: Path = RESULTS) -> dict[str, dict[str, Any]]:
     for path in sorted(folder.glob("*.json")):
         found[path.stem] = json.loads(path.read_text(encoding="utf-8"))
     return found
+
+
+def _asked(options: argparse.Namespace) -> list[str]:
+    """The options that made it another run than the usual one."""
+    common = ("quick", "json", "results")
+    return [
+        f"--{name.replace('_', '-')} {value}"
+        for name, value in vars(options).items()
+        if name not in common and value is not None
+    ]
 
 
 def _rounded(cell: Cell) -> Cell:

@@ -2,7 +2,8 @@
 
 Ours runs from a copy with byte code made on purpose, as a layer ships it. Each contestant is a
 whole process; an extension ends when its `/event/next` has been read by a bare Extensions API
-here, in a second table by the sandbox's. See bench/BASELINES.md.
+here, in a second table by the sandbox's; in a third, AWS's emulator starts it. See
+bench/BASELINES.md.
 
     python -m bench.startup [--runs 100] [--quick] [--json FILE] [--results DIR]
 """
@@ -23,7 +24,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bench import peers
+from bench import emulated, peers
 from bench.measure import interleaved, percentile
 from bench.results import Report, arguments
 from sandbox.server import ApiServer
@@ -38,9 +39,11 @@ OURS = "spanpipe to /next"
 EAGER = "spanpipe, all imported first"
 SENTRY = "Sentry's extension to /next"
 ROTEL = "rotel to its ready line"
+EMULATOR = "AWS's emulator"
 
 READY_S = 30.0
 INSIDE = "SPANPIPE_BENCH_NETWORK"
+NO_NETWORK = "it wants a network of its own: unshare -n, ip"
 _REGISTERED = (
     b"HTTP/1.1 200 OK\r\nLambda-Extension-Identifier: bench\r\nContent-Length: 2\r\n\r\n{}"
 )
@@ -194,7 +197,7 @@ def free_ports(count: int) -> list[int]:
 
 def fetch() -> None:
     """What comes from registries, while they can be reached; what cannot is said later."""
-    for peer in (peers.sentry, peers.rotel):
+    for peer in (peers.sentry, peers.rotel, peers.emulator):
         with contextlib.suppress(peers.NotObtainableError):
             peer()
 
@@ -228,7 +231,7 @@ def contestants_of(
     extensions = {name: ("spanpipe", command) for name, command in programs.items()}
     try:
         if not alone:
-            raise peers.NotObtainableError("it wants a network of its own: unshare -n, ip")
+            raise peers.NotObtainableError(NO_NETWORK)
         extensions[SENTRY] = ("sentry-extension", [str(peers.sentry())])
     except peers.NotObtainableError as error:
         report.lost(SENTRY, str(error))
@@ -288,6 +291,33 @@ def measure(report: Report, runs: int, *, alone: bool) -> None:
         finally:
             server.close()
         report.timings("exec to the first /next, the sandbox's API", sandboxed, "ms", OURS)
+        in_the_emulator(report, extensions, max(runs // 3, 3), alone=alone)
+
+
+def in_the_emulator(
+    report: Report, extensions: Mapping[str, tuple[str, list[str]]], runs: int, *, alone: bool
+) -> None:
+    """Each extension's start where AWS's emulator starts it; a lost row where that cannot run."""
+    try:
+        if not alone:
+            raise peers.NotObtainableError(NO_NETWORK)
+        peers.emulator()
+        seconds = interleaved(
+            {
+                name: lambda it=it: emulated.time_to_next(it[0], it[1])
+                for name, it in extensions.items()
+            },
+            runs,
+            label="start-up in the emulator",
+        )
+    except peers.NotObtainableError as error:
+        report.lost(EMULATOR, str(error))
+        return
+    report.timings("exec to the first /next, AWS's emulator", seconds, "ms", OURS)
+    report.note(
+        "AWS's emulator starts the extension itself: from before its exec to its request on "
+        "loopback, by the kernel's time stamp; the runtime starts once it has registered."
+    )
 
 
 def main() -> None:

@@ -77,8 +77,9 @@ COMPLAINTS = (
     Complaint(
         "Cold starts are slow",
         "`Init Duration` of seconds in the `REPORT` line.",
-        "Process start to the first `/next` takes about 15 ms; OpenTelemetry is loaded after that, "
-        "beside the function's own init. Most of an init is the function's imports.",
+        "Process start to the first `/next` takes some 12 ms on a whole processor (`python -m "
+        "bench.startup`); OpenTelemetry is loaded after that, beside the function's own init. Most "
+        "of an init is the function's imports.",
         ("init_slow", "init_failed", "layer_no_byte_code"),
     ),
     Complaint(

@@ -1,10 +1,11 @@
 """What a fleet does to one receiver: arrival rates, bursts, jitter and flush modes.
 
 python -m bench.fleet [--environments 2000] [--seconds 60] [--seed 1] [--cpus 1]
-    [--collector PROGRAM | --request-us 70 --span-us 3.3] [--write] [--json FILE]
+    [--collector PROGRAM | --request-us 70 --span-us 3.3] [--write] [--json FILE] [--results DIR]
 
 The receiver's costs are measured on an OpenTelemetry Collector (`python -m deploy.gateway FILE`
-builds one), or given. `--write` puts tables and plot into docs/.
+builds one), or given. `--write` puts tables and plot into docs/, `--results` keeps the tables as
+the other benchmarks' are, and needs measured costs.
 """
 
 from __future__ import annotations
@@ -24,10 +25,13 @@ from bench.fleet.receiver import Costs
 from bench.fleet.run import Plan, Run, simulate
 from bench.fleet.scenarios import Scale
 from bench.measure import machine
+from bench.results import Report
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = DOCS / "fleet.md"
 PLOT = DOCS / "fleet-arrivals.svg"
+MEASURED = ("extension/backlog.py", "extension/breaker.py", "extension/schedule.py", "bench/fleet")
+"""Whose decisions the simulation asks, and itself."""
 REQUESTS = 2_000
 """Of each kind and round, for a measurement: some ten seconds."""
 
@@ -52,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.write:
             draw(PLOT, runs["lives"], runs["queues"], runs["outages"])
             page.write(PAGE, text)
+        if options.results is not None:
+            _keep(options.results, costs, runs)
         if options.json is not None:
             options.json.write_text(_raw(scale, runs) + "\n", encoding="utf-8")
     except (CapacityError, PlotError, page.PageError, OSError) as error:
@@ -76,6 +82,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--span-us", type=_positive, help="and of each span in it")
     parser.add_argument("--write", action="store_true", help="tables and plot into docs/")
     parser.add_argument("--json", type=Path, metavar="FILE", help="every run's raw figures")
+    parser.add_argument("--results", metavar="DIR", help="keep the tables there, as fleet.json")
     options = parser.parse_args(arguments)
     given = (options.request_us, options.span_us)
     if options.collector is None and None in given:
@@ -85,6 +92,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         )
     if options.collector is not None and given != (None, None):
         parser.error("--collector is measured: leave out --request-us and --span-us")
+    if options.results is not None and options.collector is None:
+        parser.error("--results keeps measured costs: name a Collector with --collector")
     return options
 
 
@@ -115,6 +124,27 @@ def _simulate(name: str, plans: list[Plan]) -> list[Run]:
         print(f"{name}: {plan.name}", file=sys.stderr)
         runs.append(simulate(plan))
     return runs
+
+
+def _keep(results: str, costs: Costs, runs: dict[str, list[Run]]) -> None:
+    """As the other benchmarks' results; raises OSError."""
+    report = Report(
+        "fleet",
+        argparse.Namespace(quick=False, json=None, results=results),
+        MEASURED,
+        "What a simulated fleet does to one receiver, whose costs were measured.",
+    )
+    receiver = [costs.request_s * 1e6, costs.span_s * 1e6, costs.connection_bytes / 1024]
+    columns = ["µs a request", "µs a span", "KiB a connection"]
+    report.table("receiver", columns, [(costs.source, receiver)])
+    for title, (heads, rows) in (
+        ("a fleet's life", page.lives(runs["lives"])),
+        ("SHUTDOWN for all at once", page.shutdowns(runs["shutdowns"])),
+        ("SHUTDOWN before a queue", page.shutdowns(runs["queues"])),
+        ("a receiver that comes back", page.outages(runs["outages"])),
+    ):
+        report.table(title, heads[1:], [(name, cells) for name, *cells in rows])
+    report.finish()
 
 
 def _raw(scale: Scale, runs: dict[str, list[Run]]) -> str:

@@ -11,6 +11,8 @@ from bench.fleet.scenarios import AFTER_S, Scale
 
 BEGIN = "<!-- figures: written by `python -m bench.fleet --write` -->"
 END = "<!-- end of figures -->"
+Table = tuple[list[str], list[list[str]]]
+"""Heads and rows, each with the row's name first."""
 
 
 class PageError(Exception):
@@ -60,18 +62,18 @@ def figures(
             f"for {scale.seconds:g} s (busy: an invocation every 1.1 s; rare: every 20 s) and get "
             "SHUTDOWN within 0.1 s. Requests a second, the peak in the busiest 0.1 s; held: what "
             "an invocation pays, after its end.",
-            _lives(lived),
+            _table(*lives(lived)),
             "**SHUTDOWN for all at once**, busy, mode `auto`. In `/tmp`: exported by no one that "
             "the environment knows of, and gone with it; of these, lost: never arrived.",
-            _shutdowns(shut),
+            _table(*shutdowns(shut)),
             f"**SHUTDOWN before a sending queue that is too small**: {scale.environments} "
             "environments; the backend takes twice what the fleet makes. Jitter is what the "
             "extension has; without it every random number is 0.",
-            _shutdowns(queued),
+            _table(*shutdowns(queued)),
             "**A receiver that comes back** after 40 s of answering 503 (refusing) or nothing "
             "(hanging): requests a second before, in its absence, and in the ten seconds and the "
             "minute after.",
-            _outages(away),
+            _table(*outages(away)),
         )
     )
 
@@ -81,7 +83,8 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _lives(runs: Sequence[Run]) -> str:
+def lives(runs: Sequence[Run]) -> Table:
+    """A fleet's life in each mode."""
     heads = ["mode, load", "requests/s", "peak", "peak at start", "peak at SHUTDOWN"]
     heads += ["spans a request", "held p50, p99 ms", "span arrives after p50, p99 s", "lost"]
     rows = []
@@ -102,10 +105,11 @@ def _lives(runs: Sequence[Run]) -> str:
                 str(run.lost),
             ]
         )
-    return _table(heads, rows)
+    return heads, rows
 
 
-def _shutdowns(runs: Sequence[Run]) -> str:
+def shutdowns(runs: Sequence[Run]) -> Table:
+    """SHUTDOWN for all at once."""
     heads = ["environments" if runs[0].plan.name[0].isdigit() else "queue", "peak/s"]
     heads += [
         "requests",
@@ -133,10 +137,11 @@ def _shutdowns(runs: Sequence[Run]) -> str:
                 *(str(one) for one in (run.invoked, run.left_behind, run.lost, run.doubled)),
             ]
         )
-    return _table(heads, rows)
+    return heads, rows
 
 
-def _outages(runs: Sequence[Run]) -> str:
+def outages(runs: Sequence[Run]) -> Table:
+    """A receiver that comes back."""
     heads = ["how", "before", "peak", "away", "peak", "10 s after", "peak", "60 s after", "peak"]
     heads += ["span arrives p99 s", "doubled", "lost"]
     rows = []
@@ -153,4 +158,4 @@ def _outages(runs: Sequence[Run]) -> str:
             row += [f"{rate.mean_per_s:.0f}", f"{rate.peak_per_s:.0f}"]
         delay_s = percentiles(run.delays_s, (0.99,))[0]
         rows.append([*row, f"{delay_s:.0f}", str(run.doubled), str(run.lost)])
-    return _table(heads, rows)
+    return heads, rows

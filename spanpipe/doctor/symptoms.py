@@ -311,7 +311,7 @@ _FUNCTION = (
         "init_slow",
         _WARNING,
         "The init takes over 3 s",
-        "Of a cold start about 15 ms are the extension's; the rest is the function's imports.",
+        "Little of a cold start is the extension's; the rest is the function's imports.",
         "See which import takes it: python -X importtime.",
     ),
     (

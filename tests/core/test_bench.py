@@ -11,15 +11,18 @@ from typing import Any
 
 import pytest
 
-from bench import keep, page, plots, results
+from bench import keep, page, plots, results, startup
 from bench.__main__ import PARTS
+from bench.bounds import TWO_BYTES, claims
 from bench.measure import orders
 from bench.throughput import exponent
+from fifo import wire
+from fifo.otlp_bytes import MAX_FIELDS, TooManyError, spans_in
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted(results.RESULTS.glob("*.json"))
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("bench/*.md")])
-COMMAND = re.compile(r"`python -m ((?:bench|docs|fuzz|chaos)[.\w]*)")
+COMMAND = re.compile(r"`python -m ((?:bench|chaos|deploy|docs|fuzz)[.\w]*)")
 CHANGELOG = """\
 # Changelog
 ## Unreleased
@@ -96,6 +99,21 @@ def test_a_missed_target_is_called_missed() -> None:
     )
 
 
+def test_the_command_is_the_one_that_was_given() -> None:
+    """With what made it another run than the usual one, and without where its output went."""
+    parser = results.arguments("A part.")
+    parser.add_argument("--invocations", type=int)
+    told = {
+        line: results.Report("throughput", parser.parse_args(line.split()), (), "").value["command"]
+        for line in ("", "--quick --json file --results .", "--invocations 100000")
+    }
+    assert told == {
+        "": "python -m bench.throughput",
+        "--quick --json file --results .": "python -m bench.throughput",
+        "--invocations 100000": "python -m bench.throughput --invocations 100000",
+    }
+
+
 def test_a_readme_has_its_figures_between_marks() -> None:
     """What is there of the headlines, and the text around it untouched."""
     written = page.headline({"startup": a_part()})
@@ -155,7 +173,7 @@ def test_no_quoted_figure_is_older_than_its_code_by_more_than_a_release(path: Pa
     value = json.loads(path.read_text(encoding="utf-8"))
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert value["part"] == path.stem
-    assert value["command"] == f"python -m bench.{path.stem}"
+    assert re.match(rf"python -m bench\.{path.stem}( --|$)", value["command"])
     assert not value["quick"]
     assert not results.is_stale(value, version("spanpipe"), changelog), value["command"]
 
@@ -179,14 +197,48 @@ def test_every_command_that_is_said_to_print_a_figure_is_there(path: Path) -> No
         assert '__name__ == "__main__"' in runs.read_text(encoding="utf-8"), name
 
 
-def test_every_experiment_names_its_command() -> None:
-    """Tried, before, after, kept, command: whoever reads it can try it again."""
+def test_every_experiment_names_its_command_and_what_came_of_it() -> None:
+    """Whoever reads it can try it again, and knows why it was kept or not."""
     _, _, text = page.PAGE.read_text(encoding="utf-8").partition("## Experiments\n")
     rows = [line for line in text.splitlines() if line.startswith("| ")][1:]
-    assert rows
     for row in rows:
-        *_, kept, command, end = (cell.strip() for cell in row.split("|"))
-        assert (kept in ("yes", "no"), command.startswith("`python -"), end) == (True, True, "")
+        empty, _, before, after, command, verdict, end = (cell.strip() for cell in row.split("|"))
+        assert (empty, end) == ("", "")
+        assert (bool(before), bool(after)) == (True, True), row
+        assert re.fullmatch(r"`python -[mX] .+`", command), row
+        assert re.fullmatch(r"kept(: .+)?|not kept: .+", verdict), row
+    verdicts = {row.split("|")[-2].split()[0] for row in rows}
+    assert verdicts == {"kept", "kept:", "not"}
+
+
+def test_the_page_keeps_what_stands_outside_its_marks() -> None:
+    """Its introduction, and the experiments, which are written by hand."""
+    text = page.PAGE.read_text(encoding="utf-8")
+    before, _, rest = text.partition(page.BEGIN)
+    _, _, after = rest.partition(page.END)
+    written = page.between(text, "anything\n", page.PAGE.name)
+    assert written == f"{before}{page.BEGIN}anything\n{page.END}{after}"
+    assert "## Experiments\n" in after
+
+
+def test_an_emulator_that_cannot_run_is_a_lost_row() -> None:
+    """By its name, with the reason; where others use the network their packets are there too."""
+    report = results.Report("startup", results.arguments("").parse_args([]), (), "")
+    startup.in_the_emulator(report, {}, 1, alone=False)
+    assert (report.value["tables"], report.value["lost"]) == (
+        [],
+        [{"name": "AWS's emulator", "why": "it wants a network of its own: unshare -n, ip"}],
+    )
+
+
+def test_what_a_bound_is_timed_with_is_the_most_that_it_allows() -> None:
+    """One field more is refused; the file is as long as one may be, and nothing in it is valid."""
+    assert spans_in(TWO_BYTES * MAX_FIELDS) == (0, frozenset())
+    with pytest.raises(TooManyError):
+        spans_in(TWO_BYTES * (MAX_FIELDS + 1))
+    decoder = wire.Decoder(wire.MAX_FILE_BODY_BYTES)
+    assert list(decoder.feed(claims(), settle=True)) == []
+    assert decoder.garbage_bytes == wire.MAX_FILE_BODY_BYTES
 
 
 def test_contestants_take_turns_in_an_order_of_each_round() -> None:

@@ -206,6 +206,10 @@ def test_the_command_prints_tables_and_keeps_raw_figures(
         ([], "name a Collector with --collector"),
         (["--request-us", "70"], "name a Collector with --collector"),
         (["--collector", "x", "--span-us", "3"], "leave out --request-us"),
+        (
+            ["--request-us", "70", "--span-us", "3", "--results", "."],
+            "--results keeps measured costs: name a Collector",
+        ),
         (["--environments", "0"], "0 is not at least 1"),
         (["--request-us", "-1"], "-1 is not above 0"),
         (["--collector", "/no/such/program"], "/no/such/program: No such file or directory"),

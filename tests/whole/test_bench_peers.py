@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
-from bench import lives, peers
+from bench import lives, peers, startup
 from bench.lives import Life, Telemetry, ours
+from bench.results import ROOT
 from sandbox.receiver import Receiver
 from tests.whole.fetch import cannot
 
@@ -42,3 +48,19 @@ def test_a_peer_tells_of_an_invocation(telemetry: Telemetry) -> None:
     assert [one for one in LOGGED.values() if any(one in line for line in lines)] == (
         [wanted] if wanted else []
     )
+
+
+def test_start_up_is_timed_before_three_apis(tmp_path: Path) -> None:
+    """By the emulator's table ours asks for an event sooner than with everything imported first."""
+    command = [sys.executable, "-m", "bench.startup", "--quick", "--results", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, timeout=300)
+    value = json.loads((tmp_path / "startup.json").read_text())
+    for one in value["lost"]:
+        cannot(f"{one['name']}: {one['why']}")
+    assert [one["title"] for one in value["tables"]] == [
+        f"exec to the first /next, {api}"
+        for api in ("a bare Extensions API", "the sandbox's API", "AWS's emulator")
+    ]
+    p50_ms = {name: p50 for name, _, p50, *_ in value["tables"][-1]["rows"]}
+    assert [*p50_ms] == [startup.OURS, startup.EAGER, startup.SENTRY]
+    assert 0 < p50_ms[startup.OURS] < min(p50_ms[startup.EAGER], p50_ms[startup.SENTRY])
