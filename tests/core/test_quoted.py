@@ -54,8 +54,6 @@ KEPT = {
 MISSING = "nothing is kept of"
 NOT_YET_TAKEN = ("bounds", "fleet", "imports", "layer", "otlp_lines")
 """Parts that are quoted, and whose first figures a quiet machine has still to take."""
-NOT_YET_BESIDE = ("ARCHITECTURE.md",)
-"""Pages with figures that no command stands beside."""
 
 
 def quote(text: str, *numbers: str, unit: str = "ms", is_range: bool = False) -> Quote:
@@ -122,19 +120,7 @@ def test_a_figure_of_old_code_is_to_be_taken_anew() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        pytest.param(
-            path,
-            marks=[pytest.mark.xfail(strict=True, reason="its experiments have a page")]
-            if path.name in NOT_YET_BESIDE
-            else [],
-            id=str(path.relative_to(ROOT)),
-        )
-        for path in PAGES
-    ],
-)
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_quoted_figure_is_what_its_command_printed(path: Path) -> None:
     """`python -m bench.quoted` lists them all; a figure that is a bound is GIVEN."""
     kept, changelog = read_all(), (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
