@@ -19,6 +19,8 @@ from types import TracebackType
 from typing import Any
 
 from bench.processes import cpu_s
+from extension.api import MANAGED_INSTANCES
+from fifo import pipes
 from fifo.writer import Invocation, Writer
 from sandbox.launcher import write_extensions
 
@@ -42,7 +44,13 @@ class Driven:
     """One extension process, pinned to `cpu` where there is one, and the function's writer."""
 
     def __init__(
-        self, folder: Path, endpoint: str, config: Mapping[str, Any], cpu: int | None = None
+        self,
+        folder: Path,
+        endpoint: str,
+        config: Mapping[str, Any],
+        cpu: int | None = None,
+        *,
+        managed: bool = False,
     ) -> None:
         own = folder / "spanpipe.yaml"
         own.write_text(json.dumps(config))
@@ -58,6 +66,8 @@ class Driven:
             "SPANPIPE_CONFIG": str(own),
             "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": endpoint,
         }
+        if managed:
+            environ["AWS_LAMBDA_INITIALIZATION_TYPE"] = MANAGED_INSTANCES
         pinned = ["taskset", "-c", str(cpu)] if cpu is not None and shutil.which("taskset") else []
         self._process = subprocess.Popen(
             [*pinned, str(write_extensions(folder) / "spanpipe")],
@@ -70,6 +80,8 @@ class Driven:
         with listener:
             self._api = self._registered(listener)
         self.writer = Writer(str(folder / "tmp"), environ={})
+        self._results = pipes.open_fifo(str(folder / "tmp" / pipes.RESULTS_NAME), os.O_WRONLY)
+        self._room_bytes = pipes.capacity_bytes(self._results) // 2
 
     def __enter__(self) -> Driven:
         return self
@@ -86,6 +98,7 @@ class Driven:
             self._process.stderr.close()
         self._api.close()
         self.writer.close()
+        os.close(self._results)
 
     @property
     def pid(self) -> int:
@@ -106,14 +119,35 @@ class Driven:
 
     def invoke(self, work: Callable[[Writer, Invocation], None]) -> None:
         """One invocation: INVOKE, START, what `work` says, and the extension's next wish."""
-        self._number += 1
-        request_id = f"8f3c2c5e-9f0a-4a5e-8f5e-{self._number:012d}"
-        deadline_unix_ms = int((time.time() + TIMEOUT_S) * 1000)
+        request_id, deadline_unix_ms = self._next_request()
         event = (
             f'{{"eventType":"INVOKE","deadlineMs":{deadline_unix_ms},"requestId":"{request_id}",'
             f'"invokedFunctionArn":"{ARN}"}}'
         )
         self._api.sendall(_response("200 OK", event.encode()))
+        self._run(request_id, deadline_unix_ms, work)
+        self._wait_for_next()
+
+    def invoke_unasked(self, work: Callable[[Writer, Invocation], None]) -> None:
+        """As on a Managed Instance: START and what `work` says; no event, and nothing to wait for.
+
+        While the writer's pipe is more than half full this waits: files are no part of it.
+        """
+        while pipes.unread_bytes(self._results) > self._room_bytes:
+            time.sleep(0.001)
+        self._run(*self._next_request(), work)
+
+    def _next_request(self) -> tuple[str, int]:
+        self._number += 1
+        request_id = f"8f3c2c5e-9f0a-4a5e-8f5e-{self._number:012d}"
+        return request_id, int((time.time() + TIMEOUT_S) * 1000)
+
+    def _run(
+        self,
+        request_id: str,
+        deadline_unix_ms: int,
+        work: Callable[[Writer, Invocation], None],
+    ) -> None:
         invocation = self.writer.start(
             request_id,
             deadline_unix_ms=deadline_unix_ms,
@@ -124,7 +158,6 @@ class Driven:
         )
         assert invocation is not None
         work(self.writer, invocation)
-        self._wait_for_next()
 
     def shut_down(self) -> list[str]:
         """SHUTDOWN, and what the extension printed."""

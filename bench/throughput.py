@@ -86,7 +86,9 @@ def cores() -> tuple[int | None, set[int]]:
 
 
 @contextlib.contextmanager
-def driven(config: Mapping[str, Any]) -> Iterator[tuple[Driven, Collector]]:
+def driven(
+    config: Mapping[str, Any], *, managed: bool = False
+) -> Iterator[tuple[Driven, Collector]]:
     """The extension, its imports done, and a collector; this process stays on the other core."""
     before = os.sched_getaffinity(0)
     own, others = cores()
@@ -95,9 +97,9 @@ def driven(config: Mapping[str, Any]) -> Iterator[tuple[Driven, Collector]]:
     try:
         with (
             tempfile.TemporaryDirectory(prefix="spanpipe-bench-") as folder,
-            Driven(Path(folder), receiver.endpoint, config, own) as extension,
+            Driven(Path(folder), receiver.endpoint, config, own, managed=managed) as extension,
         ):
-            extension.invoke(say(SMALL))
+            (extension.invoke_unasked if managed else extension.invoke)(say(SMALL))
             extension.settle()
             yield extension, receiver
     finally:

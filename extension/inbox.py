@@ -51,9 +51,12 @@ class Inbox:
         self._spare = SpareDescriptor()
 
     def read(self) -> list[Received]:
-        """What the FIFO holds now, and no more: a busy writer cannot keep us here."""
+        """Some of what the FIFO holds now: what it holds more wakes the loop again.
+
+        A busy writer cannot keep us here, and exports go on.
+        """
         self._files_bytes = 0
-        return self._receive(settle=False)
+        return self._receive(1, settle=False)
 
     def read_boundary(self, request_ids: Iterable[str]) -> list[Received]:
         """All that was written before this moment: FIFO, then files.
@@ -61,7 +64,7 @@ class Inbox:
         `request_ids` are the open invocations', whose files of the plain form may be there.
         """
         self._files_bytes = 0
-        received = self._receive(settle=True)
+        received = self._receive(self._most_reads, settle=True)
         for request_id in request_ids:
             if messages.valid_request_id(request_id):
                 received += self._payload_file(request_id)
@@ -77,12 +80,12 @@ class Inbox:
         }
         return {reason: count for reason, count in found.items() if count}
 
-    def _receive(self, *, settle: bool) -> list[Received]:
+    def _receive(self, most_reads: int, *, settle: bool) -> list[Received]:
         if self._descriptor < 0:
             return []
         received: list[Received] = []
         units = 0
-        for _ in range(self._most_reads):
+        for _ in range(most_reads):
             if units > MAX_UNITS:
                 self._bad("units_postponed", f"more than {MAX_UNITS} frames and lines at once")
                 return received

@@ -30,6 +30,7 @@ from extension.api import MANAGED_INSTANCES
 from extension.attempt import Attempt, Closed, Details, Draw, EndEvent
 from extension.events import InvokeEvent
 from extension.initialization import INIT_LIMIT_NS, ON_DEMAND, Initialization
+from extension.open_attempts import OpenAttempts
 from extension.remembered import Remembered
 from extension.transitions import TRANSITIONS, Action, Input, State
 from fifo import messages
@@ -103,7 +104,7 @@ class Lifecycle:
         self._init = Initialization(initialization_type, ready_unix_ns)
         self._draw = draw
         self._ordinal = 0
-        self._open: list[Attempt] = []
+        self._open = OpenAttempts()
         self._newest: Attempt | None = None
         self._farthest_ns = 0
         self._first_closed: Closed | None = None
@@ -123,7 +124,7 @@ class Lifecycle:
     @property
     def kept_bytes(self) -> int:
         """What the messages of all open attempts take in memory."""
-        return sum(one.kept_bytes for one in self._open)
+        return self._open.kept_bytes
 
     @property
     def open_request_ids(self) -> list[str]:
@@ -165,9 +166,14 @@ class Lifecycle:
         return messages.MAX_NUMBER if newest is None else newest.end_unix_ns or messages.MAX_NUMBER
 
     @property
+    def open_count(self) -> int:
+        """Attempts whose records are not out yet."""
+        return len(self._open)
+
+    @property
     def runtime_pids(self) -> list[int]:
         """The processes that sent START for the attempts that are open."""
-        return [attempt.start.pid for attempt in self._open if attempt.start is not None]
+        return self._open.pids
 
     @property
     def expects_report(self) -> bool:
@@ -181,7 +187,7 @@ class Lifecycle:
     def on_invoke(self, event: InvokeEvent, now_unix_ns: int) -> list[Record]:
         """A new attempt begins, which ends those before. Their records."""
         finished: list[Record] = []
-        for attempt in list(self._open):
+        for attempt in self._open:
             is_newest = attempt is self._newest
             unknown = attempt.state in (State.INVOKED, State.RUNNING)
             if not (self.platform_tells_ends and is_newest and unknown):
@@ -197,7 +203,7 @@ class Lifecycle:
     def on_shutdown(self, reason: str, now_unix_ns: int) -> list[Record]:
         """The end of everything: open attempts end for `reason` (lower case)."""
         finished: list[Record] = []
-        for attempt in list(self._open):
+        for attempt in self._open:
             boundary = Input.SHUTDOWN
             if attempt is not self._newest and not self._managed:
                 boundary = Input.NEXT_INVOKE
@@ -230,7 +236,7 @@ class Lifecycle:
             return []
         attempt = None
         if not self._is_announced(message):
-            attempt = next((one for one in reversed(self._open) if one.is_for(message)), None)
+            attempt = self._open.whose(message)
         if attempt is None and self._managed and isinstance(message, messages.Start):
             attempt = self._begin(message.request_id, message.start_unix_ns)
             self._apply(attempt, message, size_bytes, now_unix_ns)
@@ -259,6 +265,7 @@ class Lifecycle:
                 return [owner.supplement_of_spans(passed, now_unix_ns)]
             if self._has_room(size) and owner.takes(owner.passed, size):
                 owner.passed.append(passed)
+                self._open.kept_bytes += size
                 return []
         return [Supplement(min(trace_ids), b"", self.environment, now_unix_ns, passed=(passed,))]
 
@@ -290,10 +297,11 @@ class Lifecycle:
     def tick(self, now_unix_ns: int) -> list[Record]:
         """Managed Instances: records of attempts that have ended, or whose deadline is over."""
         finished: list[Record] = []
-        for attempt in list(self._open):
+        for attempt in self._open:
             if attempt.state is State.ENDED:
-                lingered = now_unix_ns - attempt.last_word_unix_ns >= LINGER_NS
-                if lingered or attempt.heard.has(events.Reported):
+                waited = now_unix_ns - attempt.last_word_unix_ns >= LINGER_NS
+                all_said = attempt.heard.has(events.Reported) or not self.platform_tells_ends
+                if waited or all_said:
                     finished += self._step_boundary(attempt, Input.SETTLE, now_unix_ns)
             elif attempt.deadline_unix_ms:
                 over_ns = attempt.deadline_unix_ms * 1_000_000 + LINGER_NS
@@ -326,7 +334,7 @@ class Lifecycle:
     def _begin(self, request_id: str, now_unix_ns: int) -> Attempt:
         self._ordinal += 1
         attempt = Attempt(self._ordinal, request_id, now_unix_ns)
-        self._open.append(attempt)
+        self._open.add(attempt)
         self._newest = attempt
         return attempt
 
@@ -341,8 +349,10 @@ class Lifecycle:
         for event in early_events:
             finished += self.on_platform_event(event, now_unix_ns)
         while len(self._open) > MAX_OPEN:
-            self._count("open_full")
-            finished += self._step_boundary(self._open[0], Input.NEXT_INVOKE, now_unix_ns)
+            oldest = self._open.oldest
+            if oldest.state is not State.ENDED:
+                self._count("open_full")
+            finished += self._step_boundary(oldest, Input.NEXT_INVOKE, now_unix_ns)
         return finished
 
     def _target(self, event: events.Started | EndEvent) -> Attempt | Closed | None:
@@ -351,8 +361,9 @@ class Lifecycle:
         Of several under one request ID it is the newest, where the event is of a moment after
         that one's INVOKE: those of an older one may have been lost.
         """
-        everyone: list[Attempt | Closed] = [*self._closed, *self._open]
-        known = [one for one in everyone if one.request_id == event.request_id]
+        known: list[Attempt | Closed] = [*self._open.of(event.request_id)]
+        if event.request_id in self._closed_request_ids:
+            known[:0] = [one for one in self._closed if one.request_id == event.request_id]
         if len(known) > 1 and (event.time_unix_ns or 0) >= known[-1].invoked_unix_ns:
             known = known[-1:]
         for one in known:
@@ -438,6 +449,7 @@ class Lifecycle:
     def _apply(
         self, attempt: Attempt, message: messages.Message, size_bytes: int, now_unix_ns: int
     ) -> None:
+        kept_bytes = attempt.kept_bytes
         attempt.state, action = TRANSITIONS[attempt.state, _INPUT_OF[type(message)]]
         first = True
         if action is Action.DUPLICATE:
@@ -445,6 +457,7 @@ class Lifecycle:
         elif isinstance(message, messages.Start):
             first = attempt.adopt(message)
             if first:
+                self._open.note_started(message.pid)
                 attributes = self._attributes_in(message.attributes_json)
                 self._count("attributes_over_limit", attempt.note_trigger(attributes))
         elif isinstance(message, messages.Result):
@@ -457,6 +470,7 @@ class Lifecycle:
             first = attempt.note_error(failure, message.end_unix_ns, now_unix_ns)
         else:
             self._add_detail(attempt, message, size_bytes)
+        self._open.kept_bytes += attempt.kept_bytes - kept_bytes
         if not first:
             self._count("duplicate")
 
@@ -509,12 +523,13 @@ class Lifecycle:
         """
         whose = attempt = None
         if self._open and not self._is_announced(message):
-            whose = next((one for one in reversed(self._open) if one.is_for(message)), None)
-            attempt = whose or self._open[-1]
+            whose = self._open.whose(message)
+            attempt = whose or self._open.newest
         if attempt is None:
             self._keep_early(message, size_bytes)
         elif self._takes(attempt, attempt.passed, size_bytes):
             attempt.passed.append(_passed(message))
+            self._open.kept_bytes += size_bytes
             for one in _invocation_spans(message):
                 # Another is left out when the record is converted: its invocation has a span.
                 if whose is None:

@@ -62,7 +62,9 @@ REPORT_WAIT_S = 0.100
 LOOK_FOR_FILES_FIRST_S = 0.020
 LOOK_FOR_FILES_LAST_S = 0.250
 """A result that went by file without a frame wakes nobody: it is looked for while held."""
-
+MANAGED_LOOK_S = 0.100
+"""Between two looks at all that is open on a Managed Instance: there may be hundreds, and each
+message of each wakes the loop."""
 
 SWITCH_S = 0.000_5
 """Between threads that both want to run, in place of CPython's 5 ms."""
@@ -108,6 +110,7 @@ class Loop:
         self._shutdown: ShutdownEvent | None = None
         self._shutdown_s: float | None = None
         self._look_s = LOOK_FOR_FILES_FIRST_S
+        self._look_again_s = 0.0
 
     def run(self) -> int:
         """Until SHUTDOWN; the process's exit status. Raises ApiGoneError, ApiRefusedError."""
@@ -174,10 +177,12 @@ class Loop:
         if self._receiver is not None:
             # Last: its spans say themselves whose they are, and an INVOKE does not wait for them.
             self._take_spans(self._receiver.advance(ready))
-        if self._managed:
+        if self._managed and time.monotonic() >= self._look_again_s:
             # What was written before an end was told goes before the record.
             self._read_boundary()
+            self._lifecycle.platform_tells_ends = self._telemetry.hopeful
             self._accept(self._lifecycle.tick(time.time_ns()))
+            self._look_again_s = time.monotonic() + MANAGED_LOOK_S
         self._channel.refill()
 
     def _on_telemetry(self, told: list[TelemetryEvent]) -> None:
@@ -442,7 +447,7 @@ class Loop:
         self._blackbox.note(
             self._delivery.at_stake,
             self._delivery.lent,
-            len(lifecycle.open_request_ids),
+            lifecycle.open_count,
             lifecycle.if_killed,
             lifecycle.newest_key,
         )

@@ -380,11 +380,13 @@ def test_nothing_told_of_the_environment_is_lost_on_the_way() -> None:
 
 def managed() -> Lifecycle:
     draws = itertools.count(1)
-    return Lifecycle(
+    core = Lifecycle(
         ENVIRONMENT,
         lambda size: next(draws).to_bytes(size, "big"),
         initialization_type="lambda-managed-instances",
     )
+    core.platform_tells_ends = True
+    return core
 
 
 def test_managed_instances_open_attempts_by_start_side_by_side() -> None:
@@ -411,6 +413,17 @@ def test_managed_instances_open_attempts_by_start_side_by_side() -> None:
         ("b", Fate.RETURNED, 3 * SECOND_NS, False, None),
         ("a", Fate.TIMED_OUT, 60 * SECOND_NS, False, None),
     ]
+
+
+def test_without_the_platforms_word_an_end_is_the_last() -> None:
+    """On Managed Instances too, nothing is waited for that nobody will say."""
+    core = managed()
+    core.platform_tells_ends = False
+    send(core, [start("a", b"spanid-a"), start("b", b"spanid-b"), result("a", b"spanid-a")])
+    (record,) = core.tick(2 * SECOND_NS)
+    assert isinstance(record, Invocation)
+    assert (record.request_id, record.fate) == ("a", Fate.RETURNED)
+    assert core.open_request_ids == ["b"]
 
 
 def test_managed_instances_presume_a_crash_until_the_platform_speaks() -> None:
