@@ -58,13 +58,14 @@ class Inbox:
         self._files_bytes = 0
         return self._receive(1, settle=False)
 
-    def read_boundary(self, request_ids: Iterable[str]) -> list[Received]:
+    def read_boundary(self, request_ids: Iterable[str], *, whole: bool = True) -> list[Received]:
         """All that was written before this moment: FIFO, then files.
 
-        `request_ids` are the open invocations', whose files of the plain form may be there.
+        `request_ids` are the open invocations', whose files of the plain form may be there. Not
+        `whole`: of a FIFO that is full, as much as `read` takes.
         """
         self._files_bytes = 0
-        received = self._receive(self._most_reads, settle=True)
+        received = self._receive(self._most_reads if whole else 1, settle=True)
         for request_id in request_ids:
             if messages.valid_request_id(request_id):
                 received += self._payload_file(request_id)

@@ -179,7 +179,7 @@ class Loop:
             self._take_spans(self._receiver.advance(ready))
         if self._managed and time.monotonic() >= self._look_again_s:
             # What was written before an end was told goes before the record.
-            self._read_boundary()
+            self._read_boundary(whole=False)
             self._lifecycle.platform_tells_ends = self._telemetry.hopeful
             self._accept(self._lifecycle.tick(time.time_ns()))
             self._look_again_s = time.monotonic() + MANAGED_LOOK_S
@@ -293,8 +293,9 @@ class Loop:
             passed = Passed(spans.data, spans.count)
             self._accept(self._lifecycle.on_otlp(passed, spans.trace_ids, now_ns))
 
-    def _read_boundary(self) -> None:
-        self._receive(self._inbox.read_boundary(self._lifecycle.open_request_ids))
+    def _read_boundary(self, *, whole: bool = True) -> None:
+        open_ids = self._lifecycle.open_request_ids
+        self._receive(self._inbox.read_boundary(open_ids, whole=whole))
 
     def _receive(self, received: list[Received]) -> None:
         if not received:
