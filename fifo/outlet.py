@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
+DROPPED = 0
+PIPED = 1
+FILED = 2
+"""What became of a message: neither took it, the pipe did, a file did."""
+
+
 class Outlet:
     """One for a process; `draw` gives random bytes from the operating system.
 
@@ -70,8 +76,8 @@ class Outlet:
             self._renew()
         next(self._counter)
 
-    def send(self, kind: int, prefix: bytes, head: bytes, data: bytes = b"") -> bool:
-        """One message of the body ``head + data``, by pipe or by file; False where neither took it.
+    def send(self, kind: int, prefix: bytes, head: bytes, data: bytes = b"") -> int:
+        """One message of the body ``head + data``: PIPED, FILED, or DROPPED where neither took it.
 
         `prefix` is of the invocation that it belongs to, for what tells of a file.
         """
@@ -86,22 +92,22 @@ class Outlet:
                 os.write(self._descriptor, frame)
             except OSError as error:
                 if self._put_again((frame,), error):
-                    return True
+                    return PIPED
             else:
-                return True
+                return PIPED
         elif length <= wire.MAX_FRAMED_MESSAGE_BYTES and self._put(
             wire.encode_message(kind, self._writer_id, counter, head + data)
         ):
-            return True
+            return PIPED
         name = self._files.write(*wire.encode_parts(kind, self._writer_id, counter, head, data))
         if name is None:
-            return False
+            return DROPPED
         if length > wire.MAX_FRAMED_MESSAGE_BYTES:
             # The frame makes it read at once; without it the next boundary does.
             named = encoding.encode_file(prefix, name)
             counter = next(self._counter)
             self._put((wire.encode_frame(messages.FILE, self._writer_id, counter, named),))
-        return True
+        return FILED
 
     def is_read(self) -> bool:
         """Whether nothing waits, in the pipe or beside it. Raises OSError."""

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fifo import mailbox, messages, overflow, parsing, pipes, wire
-from fifo.writer import Invocation, Writer
+from fifo.writer import LONGEST_WRITE_S, Invocation, Writer
 from tests.shells.conftest import ReadingEnd
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -184,7 +184,7 @@ def test_a_disk_that_fails_cuts_the_body_to_what_frames_hold(reading_end: Readin
     program = (
         "import resource, sys\n"
         "from fifo import mailbox\n"
-        "from fifo.writer import Writer\n"
+        "from fifo.writer import LONGEST_WRITE_S, Writer\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100000, 100000))\n"
         "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "writer = Writer(sys.argv[1], environ={})\n"
@@ -199,31 +199,59 @@ def test_a_disk_that_fails_cuts_the_body_to_what_frames_hold(reading_end: Readin
     assert sorted(os.listdir(reading_end.directory)) == [pipes.CONTROL_NAME, pipes.RESULTS_NAME]
 
 
+def fill(reading_end: ReadingEnd) -> None:
+    """From here on messages go by file."""
+    try:
+        while True:
+            os.write(reading_end.results, bytes(4096))
+    except BlockingIOError:
+        pass
+
+
+def files_in(reading_end: ReadingEnd) -> list[str]:
+    return [one for one in os.listdir(reading_end.directory) if overflow.is_overflow_name(one)]
+
+
 def test_the_budget_stops_an_invocation_not_the_next(reading_end: ReadingEnd) -> None:
     """What is over 50 ms of handing over is dropped and counted; a new invocation starts afresh."""
     ticks = iter(range(1000))
     writer = make_writer(reading_end.directory, monotonic=lambda: next(ticks) * 0.030)
+    fill(reading_end)
     first = begun(writer)
     for _ in range(4):
         writer.partial(first, 1)
-    assert writer.dropped_count == 3
+    assert (writer.dropped_count, len(files_in(reading_end))) == (3, 2)
     writer.result(begun(writer), 2)
-    assert texts(reading_end.messages()) == [b"1", b"2"]
+    assert (writer.dropped_count, len(files_in(reading_end))) == (3, 4)
 
 
 def test_details_leave_room_for_the_end(reading_end: ReadingEnd) -> None:
     """Four fifths of the budget are for details; what is over it costs nothing and is missed."""
     ticks = iter(range(1000))
     writer = make_writer(reading_end.directory, monotonic=lambda: next(ticks) * 0.006)
+    fill(reading_end)
     invocation = begun(writer)
     for index in range(20):
         # A name that cannot be encoded is a fault, if somebody tries.
         name = "step" if index < 6 else Unprintable()
         writer.event(invocation, name, {}, None)  # type: ignore[arg-type]
     writer.result(invocation, "end")
-    found = reading_end.messages()
-    assert [type(one) for one in found] == [messages.Start, *[messages.Event] * 6, messages.Result]
+    assert len(files_in(reading_end)) == 8
     assert (writer.dropped_count, writer.fault_count) == (14, 0)
+
+
+def test_anothers_turn_at_the_processor_is_no_cost_of_ours(reading_end: ReadingEnd) -> None:
+    """A function that is stopped within a write, as a throttled one is, loses nothing by it."""
+    ticks = iter(range(1000))
+    writer = make_writer(reading_end.directory, monotonic=lambda: next(ticks) * 0.093)
+    invocation = begun(writer)
+    for index in range(5):
+        writer.span(invocation, bytes(7) + b"1", None, 1, "step", {"index": index}, None)
+    writer.partial(invocation, "half")
+    writer.result(invocation, "end")
+    assert texts(reading_end.messages()) == [b'"half"', b'"end"']
+    assert (writer.dropped_count, writer.fault_count) == (0, 0)
+    assert invocation.spent_s == pytest.approx(8 * LONGEST_WRITE_S)
 
 
 def test_a_reader_that_was_replaced_is_found_again(reading_end: ReadingEnd) -> None:
@@ -280,7 +308,7 @@ def test_sixteen_processes_lose_and_mix_nothing(reading_end: ReadingEnd) -> None
     """
     program = (
         "import sys\n"
-        "from fifo.writer import Writer\n"
+        "from fifo.writer import LONGEST_WRITE_S, Writer\n"
         "writer = Writer(sys.argv[1], environ={}, budget_s=60.0)\n"
         "sys.stdin.read(1)\n"
         "invocation = writer.start('r-' + sys.argv[2])\n"
@@ -340,7 +368,7 @@ def test_a_forked_child_has_an_id_of_its_own(reading_end: ReadingEnd) -> None:
     """Parent and child both write after the fork, and no message is taken for the other's."""
     program = (
         "import os, sys\n"
-        "from fifo.writer import Writer\n"
+        "from fifo.writer import LONGEST_WRITE_S, Writer\n"
         "writer = Writer(sys.argv[1], environ={})\n"
         "invocation = writer.start('r-1')\n"
         "pid = os.fork()\n"
@@ -357,7 +385,7 @@ def test_a_forked_childs_start_is_its_own(reading_end: ReadingEnd) -> None:
     """START in a child tells the child's process ID, under a writer ID that is not the parent's."""
     program = (
         "import os, sys\n"
-        "from fifo.writer import Writer\n"
+        "from fifo.writer import LONGEST_WRITE_S, Writer\n"
         "writer = Writer(sys.argv[1], environ={})\n"
         "writer.start('parent')\n"
         "pid = os.fork()\n"
