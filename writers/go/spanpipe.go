@@ -63,6 +63,7 @@ const (
 
 	// For all hand-overs of one invocation together; what is over it is dropped and counted.
 	defaultBudget = 50 * time.Millisecond
+	longestWrite  = time.Millisecond // it cannot block: what takes longer is another's turn
 )
 
 var (
@@ -410,8 +411,14 @@ func (writer *Writer) sendBody(invocation *Invocation, kind byte, body Body) {
 
 // handOver is one message, by pipe or by file; false where it was dropped (and counted).
 func (writer *Writer) handOver(invocation *Invocation, kind byte, body []byte) bool {
-	began := time.Now()
-	defer func() { invocation.spent += time.Since(began) }()
+	began, piped := time.Now(), false
+	defer func() {
+		took := time.Since(began)
+		if piped {
+			took = min(took, longestWrite)
+		}
+		invocation.spent += took
+	}()
 	if !writer.drawn {
 		var drawn [4]byte
 		draw(drawn[:])
@@ -425,6 +432,7 @@ func (writer *Writer) handOver(invocation *Invocation, kind byte, body []byte) b
 	}
 	framed := len(body) <= maxFramedBytes
 	if framed && writer.put(encodeFrames(kind, writer.writerID, counter, body)) {
+		piped = true
 		return true
 	}
 	name := writer.writeFile(encodeFrame(kind, writer.writerID, counter, body, 0, 1))

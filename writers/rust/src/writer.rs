@@ -13,7 +13,17 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// For all hand-overs of one invocation together; what is over it is dropped and counted.
 const BUDGET: Duration = Duration::from_millis(50);
+/// That a message into the pipe counts for: it cannot block, what takes longer is another's turn.
+const LONGEST_WRITE: Duration = Duration::from_millis(1);
 const NO_SPAN: [u8; 8] = [0; 8];
+
+/// What became of a message.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Dropped,
+    Piped,
+    Filed,
+}
 
 /// What the runtime says of an invocation; what is not known stays empty.
 #[derive(Clone, Copy, Debug, Default)]
@@ -380,34 +390,38 @@ impl State {
             None => random().ok().map(u32::from_be_bytes),
         };
         self.writer_id = writer_id;
-        let handed = match writer_id {
+        let way = match writer_id {
             Some(writer_id) if spent(inner) < self.budget => {
                 self.carry(inner, kind, writer_id, counter, body)
             }
-            _ => false,
+            _ => Way::Dropped,
         };
-        if !handed {
+        let mut taken = began.elapsed();
+        if way == Way::Piped {
+            taken = taken.min(LONGEST_WRITE);
+        }
+        let taken_ns = u64::try_from(taken.as_nanos()).unwrap_or(u64::MAX);
+        inner.spent_ns.fetch_add(taken_ns, Ordering::Relaxed);
+        if way == Way::Dropped {
             self.dropped += 1;
         }
-        let taken_ns = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        inner.spent_ns.fetch_add(taken_ns, Ordering::Relaxed);
-        handed
+        way != Way::Dropped
     }
 
-    fn carry(&mut self, inner: &Inner, kind: u8, writer: u32, counter: u32, body: &[u8]) -> bool {
+    fn carry(&mut self, inner: &Inner, kind: u8, writer: u32, counter: u32, body: &[u8]) -> Way {
         let framed = body.len() <= wire::MAX_FRAMED_BYTES;
         if framed && self.put(&wire::frames(kind, writer, counter, body)) {
-            return true;
+            return Way::Piped;
         }
         let whole = wire::frame(kind, writer, counter, body, 0, 1);
-        let Some(name) = self.files.write(&whole) else { return false };
+        let Some(name) = self.files.write(&whole) else { return Way::Dropped };
         if !framed {
             // The frame makes it read at once; without it the next boundary does.
             self.counter = self.counter.wrapping_add(1);
             let named = wire::file(&inner.prefix, &name);
             let _ = self.put(&wire::frames(kind::FILE, writer, self.counter, &named));
         }
-        true
+        Way::Filed
     }
 
     /// All of `frames` into the pipe; false where it is full, broken or not to be had.
