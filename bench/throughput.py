@@ -31,6 +31,7 @@ from bench.progress import Progress
 from bench.redaction import body
 from bench.results import Report, arguments
 from chaos.ledger_line import parse
+from exporter.encoder import encoded
 from exporter.spans import SpanBuilder
 from fifo.writer import Invocation, Writer
 from sandbox.faults import Answer
@@ -50,6 +51,8 @@ PAYLOADS = {
 }
 """The last is under Lambda's own 6 MiB, so that it is not cut."""
 CHILDREN = (0, 1, 10, 100, 1000)
+QUIET_S = 0.5
+"""Without a span: no batch is on its way any more."""
 PACE_S = 1 / 400
 """Between invocations of the long life; back to back is told of before."""
 RATE, EXPONENT = 0.5, 1.1
@@ -150,8 +153,10 @@ def convert(pipe: Any, seconds: float, *, ours: bool) -> None:
     until_s = time.monotonic() + seconds
     while time.monotonic() < until_s or len(taken) < 3:
         began_s = time.perf_counter()
-        built = builder.spans(records) if ours else rebuilt()
-        encode_spans(built).SerializeToString()
+        if ours:
+            encoded(builder.spans(records)).SerializeToString()
+        else:
+            encode_spans(rebuilt()).SerializeToString()
         taken.append(time.perf_counter() - began_s)
     pipe.send(BATCH / percentile(taken, 0.5))
 
@@ -167,38 +172,84 @@ def conversion_rate(seconds: float, *, ours: bool) -> float:
     return rate
 
 
+class Through(NamedTuple):
+    """What results cost from FIFO to accepted: the rate, CPU of all threads, of the loop's; what
+    part of the spans came."""
+
+    rate: float
+    cpu_s: float
+    loop_s: float
+    came: float
+
+
+def through(report: Report, count: int, *, managed: bool) -> Through:
+    """`count` results of 200 B: one after the other, or as on a Managed Instance."""
+    config = {} if managed else {"flush": {"mode": "next"}}
+    with driven(config, managed=managed) as (extension, receiver):
+        invoke = extension.invoke_unasked if managed else extension.invoke
+        cpu_s, loop_s = extension.cpu_s, main_thread_cpu_s(extension.pid)
+        began_s = time.monotonic()
+        for _ in range(count):
+            invoke(say(SMALL))
+        arrived, last_s = arrivals(receiver) if managed else (0, 0.0)
+        loop_s = main_thread_cpu_s(extension.pid) - loop_s
+        worker_s = extension.cpu_s - cpu_s - loop_s
+        came = exported(report, extension, receiver, count + 1)
+        if managed:
+            # The last few wait for a batch of their own, or for SHUTDOWN.
+            rate, converted = arrived / (last_s - began_s), arrived
+        else:
+            rate, converted = count / (time.monotonic() - began_s), count
+        return Through(rate, loop_s / count + worker_s / converted, loop_s / count, came)
+
+
+def arrivals(receiver: Collector) -> tuple[int, float]:
+    """How many spans have come once none has for a while, and when the last came."""
+    count, last_s = receiver.span_count(), time.monotonic()
+    while time.monotonic() - last_s < QUIET_S:
+        time.sleep(0.01)
+        found = receiver.span_count()
+        if found != count:
+            count, last_s = found, time.monotonic()
+    return count, last_s
+
+
 def small_results(report: Report, count: int, seconds: float, rounds: int) -> None:
     """The rate end to end, against conversion alone, in turn."""
-    plain, converted, rates, cpus, loops, came = [], [], [], [], [], []
+    plain: list[float] = []
+    converted: list[float] = []
+    asked: list[Through] = []
+    unasked: list[Through] = []
     for _ in range(rounds):
         plain.append(conversion_rate(seconds, ours=False))
         converted.append(conversion_rate(seconds, ours=True))
-        with driven({"flush": {"mode": "next"}}) as (extension, receiver):
-            cpu_s, loop_s = extension.cpu_s, main_thread_cpu_s(extension.pid)
-            began_s = time.monotonic()
-            for _ in range(count):
-                extension.invoke(say(SMALL))
-            cpus.append((extension.cpu_s - cpu_s) / count)
-            loops.append((main_thread_cpu_s(extension.pid) - loop_s) / count)
-            came.append(exported(report, extension, receiver, count + 1))
-            rates.append(count / (time.monotonic() - began_s))
-    cpu, loop = percentile(cpus, 0.5), percentile(loops, 0.5)
-    floor, own, ours = (percentile(of, 0.5) for of in (plain, converted, rates))
+        asked.append(through(report, count, managed=False))
+        unasked.append(through(report, count, managed=True))
+    floor, own = percentile(plain, 0.5), percentile(converted, 0.5)
+
+    def row(name: str, runs: Sequence[Through]) -> tuple[str, list[Any]]:
+        rate = percentile([one.rate for one in runs], 0.5)
+        cpu = percentile([one.cpu_s for one in runs], 0.5) * 1e6
+        loop = percentile([one.loop_s for one in runs], 0.5) * 1e6
+        return name, [rate, rate / floor, cpu, loop, cpu - loop]
+
+    with_events = row("FIFO to accepted, an event for each", asked)
+    without = row("FIFO to accepted, a Managed Instance: no events", unasked)
     report.table(
         f"results of 200 B on one core, {count:,} invocations, median of {rounds}",
         ["spans/s", "× the first", "CPU µs a span", "of it the loop's", "the worker's"],
         [
             ("ReadableSpan + encode_spans alone", [floor, 1.0, 1e6 / floor, None, None]),
-            ("our conversion + encode_spans alone", [own, own / floor, 1e6 / own, None, None]),
-            (
-                "FIFO to accepted, an event for each",
-                [ours, ours / floor, cpu * 1e6, loop * 1e6, (cpu - loop) * 1e6],
-            ),
+            ("our conversion and encoding alone", [own, own / floor, 1e6 / own, None, None]),
+            with_events,
+            without,
         ],
     )
     text = "small results end to end over ReadableSpan + encode_spans"
-    report.target(text, ours / floor, RATE, at_least=True)
-    report.target("spans that came, back to back", min(came), 1.0, at_least=True)
+    report.target(text, with_events[1][1], RATE, at_least=True)
+    report.target(f"{text}, a Managed Instance", without[1][1], RATE, at_least=True)
+    came = min(one.came for one in (*asked, *unasked))
+    report.target("spans that came, back to back", came, 1.0, at_least=True)
 
 
 class Grown(NamedTuple):
