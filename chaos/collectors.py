@@ -8,12 +8,10 @@ from __future__ import annotations
 import gzip
 import socket
 import ssl
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,7 +21,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-from sandbox.http_server import Quiet
+from sandbox.http_server import LoopbackServer, QuietHandler
 
 KIND_SERVER = 2
 
@@ -78,8 +76,7 @@ class AnsweringCollector:
         self._tls = tls
         self._requests = 0
         self._stopped = threading.Event()
-        self._server: _Server | None = None
-        self._thread: threading.Thread | None = None
+        self._server: LoopbackServer | None = None
         self.port = 0
         self.come()
 
@@ -105,25 +102,14 @@ class AnsweringCollector:
             def answer(self, body: bytes) -> Answer | None:
                 return collector.answer(body)
 
-        self._server = server = _Server(("127.0.0.1", self.port), Handler)
-        self.port = server.server_address[1]
-        if self._tls is not None:
-            server.socket = self._tls.wrap_socket(
-                server.socket, server_side=True, do_handshake_on_connect=False
-            )
-        self._thread = threading.Thread(
-            target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
-        )
-        self._thread.start()
+        self._server = LoopbackServer(Handler, self.port, self._tls)
+        self.port = self._server.port
 
     def go(self) -> None:
         """Close the port and every connection."""
         server, self._server = self._server, None
-        if server is not None and self._thread is not None:
-            server.shutdown()
-            server.server_close()
-            server.end_connections()
-            self._thread.join()
+        if server is not None:
+            server.close()
 
     def answer(self, body: bytes) -> Answer | None:
         """The answer to one request, once its time has come; None at the end."""
@@ -137,47 +123,16 @@ class AnsweringCollector:
         return answer
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self, *arguments: Any) -> None:
-        self._connections: set[socket.socket] = set()
-        super().__init__(*arguments)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        self._connections.add(request)
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: Any) -> None:
-        self._connections.discard(request)
-        super().shutdown_request(request)
-
-    def end_connections(self) -> None:
-        for connection in list(self._connections):
-            _end(connection)
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Clients go away, and a handshake may fail: that is what is tried here."""
-        if not isinstance(sys.exc_info()[1], OSError):
-            super().handle_error(request, client_address)  # type: ignore[arg-type]
-
-
-class _Handler(Quiet, BaseHTTPRequestHandler):
+class _Handler(QuietHandler):
     def answer(self, body: bytes) -> Answer | None:
         raise NotImplementedError
 
     def do_POST(self) -> None:
-        answer = self.answer(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+        answer = self.answer(self.read_body())
         if answer is None:
             self.close_connection = True
-            return
-        self.send_response(answer.status)
-        for name, value in answer.headers:
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(answer.body)))
-        self.end_headers()
-        self.wfile.write(answer.body)
-        self.wfile.flush()
+        else:
+            self.reply(answer.status, answer.body, answer.headers)
 
 
 class GrpcCollector:

@@ -21,7 +21,7 @@ from sandbox import function_url, sqs
 from sandbox.environment import Function, InvocationResult, LambdaEnvironment
 from sandbox.faults import RUNTIME
 from sandbox.function import RETURNED
-from sandbox.http_server import LoopbackServer, Quiet
+from sandbox.http_server import LoopbackServer, QuietHandler
 from sandbox.opt import Opt
 from sandbox.processes import OnLine
 from sandbox.queues import Message, Queues, lambda_event
@@ -260,7 +260,7 @@ def failed_ids(
     return found if found <= everything and len(found) == len(failures) else everything
 
 
-class _Handler(Quiet, BaseHTTPRequestHandler):
+class _Handler(QuietHandler):
     def body(self) -> bytes | None:
         """The request's; None where it is too long, or of a length that is not told."""
         length = self.headers.get("Content-Length") or "0"
@@ -272,15 +272,9 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
 
     def send(self, response: function_url.Response) -> None:
         """Answer."""
-        self.send_response(response.status)
-        for name, value in response.headers:
-            if name.lower() not in ("content-length", "transfer-encoding", "connection"):
-                self.send_header(name, value)
-        self.send_header("Content-Length", str(len(response.body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(response.body)
-        self.wfile.flush()
+        own = ("content-length", "transfer-encoding", "connection")
+        headers = [(name, value) for name, value in response.headers if name.lower() not in own]
+        self.reply(response.status, response.body, headers)
 
     def refuse(self) -> None:
         """A body that is not read: the connection cannot go on."""
@@ -307,7 +301,7 @@ def _url_handler(application: Application, name: str) -> type[BaseHTTPRequestHan
             else:
                 self.send(function_url.response_of(result.payload))
 
-        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = serve  # noqa: N815
+        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = serve
 
     return Handler
 

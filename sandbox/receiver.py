@@ -8,7 +8,6 @@ import json
 import threading
 import zlib
 from collections.abc import Callable, Mapping
-from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from typing import Any
 
@@ -29,7 +28,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 from sandbox.faults import ACCEPTED, Answer
-from sandbox.http_server import LoopbackServer, Quiet
+from sandbox.http_server import LoopbackServer, QuietHandler
 
 MAX_REQUEST_BYTES = 64 * 1024 * 1024
 TRACES_PATH = "/v1/traces"
@@ -184,7 +183,7 @@ class Receiver:
             self._grpc.stop(grace=None).wait()
 
 
-class _Handler(Quiet, BaseHTTPRequestHandler):
+class _Handler(QuietHandler):
     def take(self, request: Any) -> None:
         raise NotImplementedError
 
@@ -239,14 +238,7 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
     def _send(
         self, status: int, body: bytes, kind: str, headers: Mapping[str, str] | None = None
     ) -> None:
-        self.send_response(status)
-        for name, value in (headers or {}).items():
-            self.send_header(name, value)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-        self.wfile.flush()
+        self.reply(status, body, [*(headers or {}).items(), ("Content-Type", kind)])
 
 
 def _reject(request: ExportTraceServiceRequest, count: int) -> int:

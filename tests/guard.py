@@ -6,7 +6,6 @@ import gzip
 import threading
 import time
 from collections.abc import Callable, Mapping
-from http.server import BaseHTTPRequestHandler
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
@@ -14,7 +13,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 from exporter.values import dataclass
-from sandbox.http_server import Quiet
+from sandbox.http_server import QuietHandler
 from sandbox.receiver import TRACES_PATH, Receiver
 from tests.served import Served
 
@@ -50,13 +49,12 @@ class Guard(Served):
         self.changed = threading.Condition()
         guard = self
 
-        class Handler(Quiet, BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def date_time_string(self, timestamp: float | None = None) -> str:
                 return super().date_time_string((timestamp or time.time()) + ahead_s)
 
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                request = Request(self.path, self.headers, body)
+                request = Request(self.path, self.headers, self.read_body())
                 refusal = judge(request)
                 if refusal is None:
                     receiver.take(ExportTraceServiceRequest.FromString(request.plain_body))
@@ -65,10 +63,7 @@ class Guard(Served):
                     guard.requests.append(request)
                     guard.statuses.append(refusal[0])
                     guard.changed.notify_all()
-                self.send_response(refusal[0])
-                self.send_header("Content-Length", str(len(refusal[1])))
-                self.end_headers()
-                self.wfile.write(refusal[1])
+                self.reply(*refusal)
 
         super().__init__(Handler)
 
