@@ -20,6 +20,7 @@ from pathlib import Path
 
 from bench.fleet.receiver import Costs
 from bench.otlp_lines import invocation
+from collectors.ports import free_port
 from exporter.encoder import encoded
 from exporter.record import ChildSpan
 from exporter.spans import SpanBuilder
@@ -70,7 +71,7 @@ def measure(program: Path, requests: int) -> Costs:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         endpoint = stack.enter_context(_Swallowing()).endpoint
-        port = _free_port()
+        port = free_port()
         config = folder / "collector.yaml"
         config.write_text(CONFIG.format(port=port, endpoint=endpoint), encoding="utf-8")
         process = stack.enter_context(_started(program, config))
@@ -191,13 +192,6 @@ def _swallow(connection: socket.socket) -> None:
             if not more:
                 return
             data += more
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class _started:  # noqa: N801 - a context, used as a function

@@ -11,7 +11,6 @@ import os
 import shlex
 import shutil
 import signal
-import socket
 import stat
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
+from collectors.ports import free_ports
 from sandbox.launcher import write_extensions
 from tests.whole.fetch import cannot, program
 
@@ -65,14 +65,6 @@ def _open_to_all(*paths: Path) -> str:
     for folder in sorted(closed):
         script += f"mount -t tmpfs -o mode=755 none {shlex.quote(str(folder))}\n"
     return script + bind
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Place(Protocol):
@@ -204,7 +196,7 @@ class Emulator:
             made = folder / "tmp"
             made.mkdir()
             directory = str(made)
-        self._port = free_port()
+        self._port, runtime_port = free_ports(2)
         self.lines: list[str] = []
         command = [
             *enter,
@@ -216,7 +208,7 @@ class Emulator:
             "--runtime-interface-emulator-address",
             f"127.0.0.1:{self._port}",
             "--runtime-api-address",
-            f"127.0.0.1:{free_port()}",
+            f"127.0.0.1:{runtime_port}",
             *runtime,
         ]
         full = {

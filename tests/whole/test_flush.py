@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from collectors import breaking
 from extension.schedule import START_GRACE_S
 from sandbox.environment import Function, LambdaEnvironment
 from sandbox.launcher import write_extensions
 from sandbox.processes import OnLine
 from sandbox.receiver import Receiver
-from tests import collectors
 from tests.whole.scenario import FOLDER, invocation_spans
 
 IDLE_S = 10.0
@@ -125,7 +125,7 @@ def test_a_hanging_collector_holds_no_longer_than_the_bound(
     tmp_path: Path, config: str, bound_s: float
 ) -> None:
     """hold_ms in next; a tenth of the five seconds in end and auto; nothing while it is avoided."""
-    with collectors.hanging() as collector:
+    with breaking.hanging() as collector:
         endpoint = f"http://127.0.0.1:{collector.port}/v1/traces"
         with environment(tmp_path, endpoint, config) as env:
             held = []

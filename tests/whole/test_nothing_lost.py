@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from collectors import breaking
+from collectors.ports import free_port
 from extension.blackbox import NAME
 from extension.breaker import OPEN_AFTER
 from extension.loop import FREEZE_LOOK_S, FROZEN_S
 from sandbox.environment import Function, LambdaEnvironment
 from sandbox.launcher import write_extensions
 from sandbox.receiver import Receiver
-from tests import collectors
 from tests.whole.scenario import FOLDER
 from tests.whole.test_environments import attributes_of, eventually, servers
 from tests.whole.test_flush import held_s
@@ -69,7 +70,7 @@ class Life:
 
 
 def refused() -> str:
-    return f"http://127.0.0.1:{collectors.closed_port()}/v1/traces"
+    return f"http://127.0.0.1:{free_port()}/v1/traces"
 
 
 def request_ids(receiver: Receiver) -> list[str]:
@@ -172,7 +173,7 @@ def test_after_a_reset_what_was_printed_is_delivered_too(tmp_path: Path) -> None
 @pytest.mark.parametrize("mode", ["next", "end", "auto"])
 def test_once_the_breaker_is_open_nothing_is_held(tmp_path: Path, mode: str) -> None:
     """A hanging collector costs a few invocations something, and then none anything."""
-    with collectors.hanging() as collector:
+    with breaking.hanging() as collector:
         endpoint = f"http://127.0.0.1:{collector.port}/v1/traces"
         config = f"flush: {{mode: {mode}, max_age_ms: 0}}"
         life = Life(tmp_path, endpoint, config, handler="fate_function.handler")

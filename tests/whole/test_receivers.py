@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from collectors.ports import free_ports
 from sandbox.environment import Function, LambdaEnvironment
 from sandbox.launcher import write_extensions
-from tests.whole.emulator import free_port
 from tests.whole.fetch import program
 from tests.whole.otel_collector import collector_program
 from tests.whole.printing import Printing
@@ -24,7 +24,7 @@ ARRIVED_S = 10.0
 @contextmanager
 def rotel(folder: Path) -> Iterator[tuple[Printing, int, int]]:
     """(output, gRPC port, HTTP port)."""
-    grpc_port, http_port = free_port(), free_port()
+    grpc_port, http_port = free_ports(2)
     command = [str(program("rotel")), "start"]
     command += ["--otlp-grpc-endpoint", f"127.0.0.1:{grpc_port}"]
     command += ["--otlp-http-endpoint", f"127.0.0.1:{http_port}"]
@@ -41,7 +41,7 @@ def rotel(folder: Path) -> Iterator[tuple[Printing, int, int]]:
 @contextmanager
 def otel_collector(folder: Path, http_tls: str = "") -> Iterator[tuple[Printing, int, int]]:
     """(output, gRPC port, HTTP port); `http_tls` is YAML for the HTTP receiver's `tls`."""
-    grpc_port, http_port = free_port(), free_port()
+    grpc_port, http_port = free_ports(2)
     config = folder / "collector.yaml"
     config.write_text(
         "receivers:\n"

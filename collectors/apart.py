@@ -1,4 +1,4 @@
-"""OTLP receivers for benchmarks: each a process of its own, which takes nothing of the others."""
+"""Collectors for benchmarks: each a process of its own, which takes nothing of the others."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ class Collector:
     def span_count(self) -> int:
         """How many have come."""
         self._pipe.send(_COUNT)
-        return self._pipe.recv()
+        count: int = self._pipe.recv()
+        return count
 
     def close(self) -> None:
         """End it."""

@@ -1,4 +1,4 @@
-"""Collectors that misbehave, on loopback, each in one thread; closed with their test."""
+"""Collectors that misbehave, each in one thread; closed at the end of their block."""
 
 from __future__ import annotations
 
@@ -71,6 +71,7 @@ class Collector:
 
     @property
     def port(self) -> int:
+        """Where it listens."""
         port: int = self._listener.getsockname()[1]
         return port
 
@@ -200,13 +201,6 @@ class FullBacklog:
 
     @property
     def port(self) -> int:
+        """Where it listens."""
         port: int = self._listener.getsockname()[1]
-        return port
-
-
-def closed_port() -> int:
-    """A port where nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
         return port
