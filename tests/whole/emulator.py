@@ -25,6 +25,7 @@ from typing import Protocol
 from collectors.ports import free_ports
 from sandbox.launcher import write_extensions
 from tests.whole.fetch import cannot, program
+from tests.whole.printing import Printing
 
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 20.0
@@ -197,7 +198,6 @@ class Emulator:
             made.mkdir()
             directory = str(made)
         self._port, runtime_port = free_ports(2)
-        self.lines: list[str] = []
         command = [
             *enter,
             "sh",
@@ -212,7 +212,6 @@ class Emulator:
             *runtime,
         ]
         full = {
-            "PATH": os.environ["PATH"],
             "PYTHONPATH": path,
             "AWS_LAMBDA_FUNCTION_NAME": "function",
             "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
@@ -223,17 +222,7 @@ class Emulator:
             "SPANPIPE_DIR": directory,
             **environ,
         }
-        self._process = subprocess.Popen(
-            command,
-            cwd="/" if managed else code_directory,
-            env=full,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        self._output = Printing(command, Path("/") if managed else code_directory, full)
 
     def __enter__(self) -> Emulator:
         return self
@@ -245,6 +234,11 @@ class Emulator:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    @property
+    def lines(self) -> list[str]:
+        """What all processes have printed."""
+        return self._output.lines
 
     def invoke(self, event: bytes) -> tuple[int, bytes]:
         """(HTTP status, payload)."""
@@ -258,19 +252,18 @@ class Emulator:
 
     def shutdown(self) -> None:
         """SIGTERM to the emulator alone: it tells the extensions SHUTDOWN."""
-        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
+        process = self._output.process
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
         for pid in children.read_text().split():
             os.kill(int(pid), signal.SIGTERM)
         try:
-            self._process.wait(timeout=10)
+            process.wait(timeout=10)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            process.kill()
 
     def close(self) -> None:
         """End every process of the namespace."""
-        self._process.kill()
-        self._process.wait()
-        self._reader.join(timeout=5)
+        self._output.kill()
 
     def _connect(self) -> http.client.HTTPConnection:
         until_s = time.monotonic() + START_S
@@ -279,17 +272,10 @@ class Emulator:
             try:
                 connection.connect()
             except ConnectionRefusedError:
-                if time.monotonic() > until_s or self._process.poll() is not None:
+                if time.monotonic() > until_s or self._output.process.poll() is not None:
                     raise AssertionError(
                         "the emulator does not listen:\n" + "\n".join(self.lines)
                     ) from None
-                self._process.poll()
                 threading.Event().wait(0.02)
             else:
                 return connection
-
-    def _read(self) -> None:
-        stream = self._process.stdout
-        if stream is not None:
-            for line in stream:
-                self.lines.append(line.rstrip("\n"))
