@@ -121,7 +121,7 @@ class _Reader:
         if not isinstance(handler, str) or not handler:
             self._there.wrong(f"{path}.Handler", "must be there: module.function, as in Lambda")
         environ, references = self._environment(properties, path)
-        source = self._events(name, properties, path)
+        source = self._events(properties, path)
         unused = sorted(set(properties) - _USED)
         if unused:
             self._there.note(path, f"without a meaning here: {', '.join(unused)}")
@@ -209,7 +209,7 @@ class _Reader:
 
     # What calls it
 
-    def _events(self, name: str, properties: Mapping[str, Any], path: str) -> EventSource | None:
+    def _events(self, properties: Mapping[str, Any], path: str) -> EventSource | None:
         source = None
         for event, said in mapping(properties.get("Events")).items():
             place = f"{path}.Events.{event}"
