@@ -16,6 +16,7 @@ from sandbox.environment import Function, LambdaEnvironment
 from sandbox.launcher import write_extensions
 from sandbox.processes import OnLine
 from sandbox.receiver import Receiver
+from tests.whole.configured import configured
 from tests.whole.scenario import FOLDER, invocation_spans
 
 IDLE_S = 10.0
@@ -33,17 +34,7 @@ def environment(
     timeout_s: float = 5.0,
     on_line: OnLine = lambda name, line: None,
 ) -> Iterator[LambdaEnvironment]:
-    file = folder / "spanpipe.yaml"
-    file.write_text(config)
-    function = Function(
-        handler,
-        str(FOLDER),
-        timeout_s=timeout_s,
-        environ={
-            "SPANPIPE_CONFIG": str(file),
-            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": endpoint,
-        },
-    )
+    function = configured(folder, config, endpoint, handler, timeout_s=timeout_s)
     with LambdaEnvironment(function, str(write_extensions(folder)), on_line=on_line) as made:
         yield made
 

@@ -18,10 +18,10 @@ from collectors.ports import free_port
 from extension.blackbox import NAME
 from extension.breaker import OPEN_AFTER
 from extension.loop import FREEZE_LOOK_S, FROZEN_S
-from sandbox.environment import Function, LambdaEnvironment
+from sandbox.environment import LambdaEnvironment
 from sandbox.launcher import write_extensions
 from sandbox.receiver import Receiver
-from tests.whole.scenario import FOLDER
+from tests.whole.configured import configured
 from tests.whole.test_environments import attributes_of, eventually, servers
 from tests.whole.test_flush import held_s
 
@@ -35,18 +35,9 @@ class Life:
     """One environment whose extension reads `config`, its log, and its ledger's lines."""
 
     def __init__(self, folder: Path, endpoint: str, config: str, **changes: Any) -> None:
-        file = folder / "spanpipe.yaml"
-        file.write_text(config)
         self.lines: list[str] = []
-        values = {"handler": "captured_function.captured", "timeout_s": 5.0, **changes}
-        function = Function(
-            code_directory=str(FOLDER),
-            environ={
-                "SPANPIPE_CONFIG": str(file),
-                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": endpoint,
-            },
-            **values,
-        )
+        values = {"handler": "captured_function.captured", **changes}
+        function = configured(folder, config, endpoint, **values)
         self.environment = LambdaEnvironment(
             function,
             str(write_extensions(folder)),

@@ -9,27 +9,20 @@ from pathlib import Path
 import pytest
 
 from collectors.ports import free_port
-from sandbox.environment import Function, LambdaEnvironment
+from sandbox.environment import LambdaEnvironment
 from sandbox.launcher import write_extensions
 from sandbox.receiver import Receiver
 from tests.shells.test_otlp_receiver import OK, post, request_of
-from tests.whole.scenario import FOLDER
+from tests.whole.configured import configured
 from tests.whole.test_flush import IDLE_S, SLACK_S
 
 
 def environment(
     folder: Path, receiver: Receiver, port: int, handler: str, *, enabled: bool = True
 ) -> LambdaEnvironment:
-    config = folder / "spanpipe.yaml"
-    config.write_text(
-        f"receiver: {{otlp_http: {{enabled: {str(enabled).lower()}, port: {port}}}}}\n"
-    )
-    environ = {
-        "SPANPIPE_CONFIG": str(config),
-        "PORT": str(port),
-        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": receiver.http_endpoint,
-    }
-    function = Function(handler, str(FOLDER), timeout_s=10, environ=environ)
+    config = f"receiver: {{otlp_http: {{enabled: {str(enabled).lower()}, port: {port}}}}}\n"
+    environ, endpoint = {"PORT": str(port)}, receiver.http_endpoint
+    function = configured(folder, config, endpoint, handler, environ, timeout_s=10.0)
     return LambdaEnvironment(function, str(write_extensions(folder)))
 
 
