@@ -8,7 +8,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
@@ -16,6 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
+from sandbox.closing import Closing
 from sandbox.http_server import LoopbackServer, QuietHandler
 
 KIND_SERVER = 2
@@ -60,7 +60,7 @@ class Arrivals:
             return Counter(self._counts)
 
 
-class AnsweringCollector:
+class AnsweringCollector(Closing):
     """OTLP over HTTP on one port for its whole life; `go` and `come` close and open it."""
 
     def __init__(
@@ -75,15 +75,8 @@ class AnsweringCollector:
         self.port = 0
         self.come()
 
-    def __enter__(self) -> AnsweringCollector:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """End it for good."""
         self._stopped.set()
         self.go()
 
@@ -130,7 +123,7 @@ class _Handler(QuietHandler):
             self.reply(answer.status, answer.body, answer.headers)
 
 
-class GrpcCollector:
+class GrpcCollector(Closing):
     """OTLP over gRPC on one port for its whole life; `go` and `come` close and open it."""
 
     def __init__(self) -> None:
@@ -139,15 +132,8 @@ class GrpcCollector:
         self._server: Any = None
         self.come()
 
-    def __enter__(self) -> GrpcCollector:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """End it for good."""
         self.go()
 
     def come(self) -> None:

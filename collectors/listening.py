@@ -6,14 +6,14 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from types import TracebackType
-from typing import Any
+
+from sandbox.closing import Closing
 
 JOIN_S = 5.0
 """What serves a connection is at its end soon after the connection is."""
 
 
-class Listening:
+class Listening(Closing):
     """Listens until the end of its block, and ends what is connected then.
 
     A subclass has `serve`. With a `listener`, which listens already, it takes that one over.
@@ -24,17 +24,6 @@ class Listening:
         self._connections: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
         self._start(self._accept)
-
-    def __enter__(self) -> Any:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     @property
     def port(self) -> int:

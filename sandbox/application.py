@@ -15,9 +15,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
-from types import TracebackType
 
 from sandbox import function_url, sqs
+from sandbox.closing import Closing
 from sandbox.environment import Function, InvocationResult, LambdaEnvironment
 from sandbox.faults import RUNTIME
 from sandbox.function import RETURNED
@@ -73,7 +73,7 @@ OnInvoked = Callable[[str, InvocationResult, float], None]
 """Told of each invocation that is over: whose, its result, and when it began (Unix, seconds)."""
 
 
-class Application:
+class Application(Closing):
     """`functions`, reachable until `close`. `on_invoked` is called from any thread."""
 
     def __init__(
@@ -114,17 +114,6 @@ class Application:
         ]
         for poller in self._pollers:
             poller.start()
-
-    def __enter__(self) -> Application:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def url_of(self, name: str) -> str:
         """The URL of function `name`, a slash at its end."""

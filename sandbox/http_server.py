@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from sandbox.closing import Closing
+
 
 class QuietHandler(BaseHTTPRequestHandler):
     """Keeps connections, answers in one piece, and prints nothing."""
@@ -69,7 +71,7 @@ class _Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
-class LoopbackServer:
+class LoopbackServer(Closing):
     """Serves until `close`; one thread for each connection. Port 0 is any that is free; with `tls`
     it speaks HTTPS."""
 

@@ -8,7 +8,6 @@ import json
 import threading
 import zlib
 from collections.abc import Callable, Mapping
-from types import TracebackType
 from typing import Any
 
 from google.protobuf.json_format import MessageToJson, ParseDict
@@ -27,6 +26,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
+from sandbox.closing import Closing
 from sandbox.faults import ACCEPTED, Answer
 from sandbox.http_server import LoopbackServer, QuietHandler
 
@@ -47,7 +47,7 @@ _SIGNALS: dict[str, tuple[Any, Any]] = {
 """Path → request and response."""
 
 
-class Receiver:
+class Receiver(Closing):
     """Collects requests; `on_request` is told of each as it comes, from the server's thread.
 
     Over gRPC a request of more than `max_grpc_bytes` is refused. A port of 0 is any that is free;
@@ -97,17 +97,6 @@ class Receiver:
             except RuntimeError:
                 self._http.close()
                 raise
-
-    def __enter__(self) -> Receiver:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     @property
     def http_endpoint(self) -> str:

@@ -17,8 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-from sandbox.http_server import QuietHandler
-from tests.served import Served
+from sandbox.http_server import LoopbackServer, QuietHandler
 
 MIB = 1024 * 1024
 
@@ -40,7 +39,7 @@ class Rules:
     max_text: int | None = None
 
 
-class Backend(Served):
+class Backend(LoopbackServer):
     """Listens on loopback until it is left; `requests` are those taken, `refused` why others not.
 
     With `tls` it speaks HTTPS. `grpc_endpoint` serves the same rules over gRPC.
@@ -59,7 +58,7 @@ class Backend(Served):
 
         self._rules = rules
         self._scheme = "http" if tls is None else "https"
-        super().__init__(Handler, tls)
+        super().__init__(Handler, tls=tls)
         self._grpc, grpc_port = self._serve_grpc()
         self.grpc_endpoint = f"http://127.0.0.1:{grpc_port}"
 

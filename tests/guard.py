@@ -13,9 +13,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 from exporter.values import dataclass
-from sandbox.http_server import QuietHandler
+from sandbox.http_server import LoopbackServer, QuietHandler
 from sandbox.receiver import TRACES_PATH, Receiver
-from tests.served import Served
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ Refusal = tuple[int, bytes]
 Judge = Callable[[Request], Refusal | None]
 
 
-class Guard(Served):
+class Guard(LoopbackServer):
     """Passes to `receiver` what `judge` has nothing against.
 
     `requests` are all that came and `statuses` their answers, in order; `changed` is notified. The

@@ -10,13 +10,12 @@ import json
 import threading
 from urllib.parse import parse_qs, urlsplit
 
-from sandbox.http_server import QuietHandler
-from tests.served import Served
+from sandbox.http_server import LoopbackServer, QuietHandler
 
 TOKEN = "a-session-token"  # noqa: S105 - of a test
 
 
-class ParametersAndSecrets(Served):
+class ParametersAndSecrets(LoopbackServer):
     """`secrets` and `parameters` by name; not `ready`, it answers as the real one does in init.
 
     With `caches` the first value of each is kept, as the real one does for minutes. `asked` has
@@ -82,7 +81,7 @@ class ParametersAndSecrets(Served):
 HEADER = "X-Aws-Parameters-Secrets-Token"
 
 
-class ContainerRole(Served):
+class ContainerRole(LoopbackServer):
     """Gives credentials to whoever has the container's token."""
 
     def __init__(self, answer: dict[str, str]) -> None:

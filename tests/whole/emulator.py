@@ -19,10 +19,10 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol
 
 from collectors.ports import free_ports
+from sandbox.closing import Closing
 from sandbox.launcher import write_extensions
 from tests.whole.fetch import cannot, program
 from tests.whole.printing import Printing
@@ -142,7 +142,7 @@ class LayerAlone:
         return ""
 
 
-class Emulator:
+class Emulator(Closing):
     """Runs `handler` from `code_directory`; `lines` has what all processes printed.
 
     `managed`: in its mode of Managed Instances, which has a Telemetry API. There it runs
@@ -223,17 +223,6 @@ class Emulator:
             **environ,
         }
         self._output = Printing(command, Path("/") if managed else code_directory, full)
-
-    def __enter__(self) -> Emulator:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     @property
     def lines(self) -> list[str]:
