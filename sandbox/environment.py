@@ -7,7 +7,6 @@ runtime interface emulator does.
 from __future__ import annotations
 
 import json
-import os
 import stat
 import sys
 import tempfile
@@ -38,6 +37,7 @@ from sandbox.processes import OnLine, Process
 from sandbox.server import ApiServer
 from sandbox.state import Invocation
 from sandbox.telemetry import Telemetry, TelemetryFaults
+from sandbox.variables import variables
 
 __all__ = [
     "CRASH",
@@ -375,11 +375,10 @@ class LambdaEnvironment:
             on_idle=self._on_idle,
             started_by=list if self._opt is None else self._opt.command,
         )
+        environ = variables(function, self._server.address, self.directory, self._opt)
         self._server.use(generation.state)
         self._generation = generation
-        generation.start(
-            self._runtime_command, self._environ(), self.directory, self._on_line, limit_s
-        )
+        generation.start(self._runtime_command, environ, self.directory, self._on_line, limit_s)
         self._was_initialised = True
         if generation.ready and phase == "init":
             self._events.init_s = generation.init_s
@@ -456,43 +455,6 @@ class LambdaEnvironment:
             return []
         files = sorted(Path(self._extensions_directory).iterdir())
         return [path for path in files if not stat.S_ISDIR(path.stat().st_mode)]
-
-    def _environ(self) -> dict[str, str]:
-        function = self.function
-        kept = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
-        environ = {name: os.environ[name] for name in kept if name in os.environ}
-        day = time.strftime("%Y/%m/%d")
-        environ.update(
-            AWS_LAMBDA_RUNTIME_API=self._server.address,
-            AWS_LAMBDA_FUNCTION_NAME=function.name,
-            AWS_LAMBDA_FUNCTION_VERSION=function.version,
-            AWS_LAMBDA_FUNCTION_MEMORY_SIZE=str(function.memory_mb),
-            AWS_LAMBDA_INITIALIZATION_TYPE=function.initialization_type,
-            AWS_LAMBDA_LOG_GROUP_NAME=f"/aws/lambda/{function.name}",
-            AWS_LAMBDA_LOG_STREAM_NAME=f"{day}/[{function.version}]{uuid.uuid4().hex}",
-            AWS_EXECUTION_ENV=f"AWS_Lambda_python{sys.version_info[0]}.{sys.version_info[1]}",
-            AWS_REGION=function.region,
-            AWS_DEFAULT_REGION=function.region,
-            LAMBDA_TASK_ROOT=function.code_directory,
-            PYTHONPATH=os.pathsep.join((function.code_directory, _root_of_packages())),
-            PYTHONUNBUFFERED="1",
-            SPANPIPE_DIR=self.directory,
-            TMPDIR=self.directory,
-            _HANDLER=function.handler,
-        )
-        if function.managed:
-            environ["AWS_LAMBDA_MAX_CONCURRENCY"] = str(function.max_concurrency)
-        if self._opt is not None:
-            environ = self._opt.variables(environ)
-        environ.update(function.environ)
-        return environ
-
-
-def _root_of_packages() -> str:
-    """Where `fifo` is imported from, as the layer's `/opt/python` would be."""
-    import fifo
-
-    return str(Path(fifo.__file__).resolve().parent.parent)
 
 
 def _error(error_type: str, text: str, invocation: Invocation) -> bytes:
