@@ -139,6 +139,8 @@ def spans_of(
         function = Function(
             handler,
             str(tmp_path),
+            # An export may take a tenth of it: one that is cut is sent again, and may come twice.
+            timeout_s=20.0,
             environ={"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": receiver.http_endpoint, **environ},
         )
         with LambdaEnvironment(
