@@ -13,11 +13,11 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 from bench import lives
-from bench.collectors import DEAD, FAR, NEAR, collector
 from bench.invocations import DUE, Measured, open_lives, take_turns
 from bench.lives import ours
 from bench.processes import memory_mb
 from bench.results import Cell, Report, arguments
+from collectors.apart import DEAD, FAR, NEAR, collector
 
 MODES = ("next", "end", "auto")
 HANDLER_MS = 10

@@ -14,11 +14,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 
 from bench import lives, peers
-from bench.collectors import DEAD, FAR, HANGING, NEAR, collector
 from bench.lives import Life, Paid, Telemetry, ours
 from bench.measure import orders, percentile
 from bench.progress import Progress
 from bench.results import Cell, Report, arguments
+from collectors.apart import DEAD, FAR, HANGING, NEAR, collector
 
 COUNTS = {1: 150, 10: 100, 100: 30}
 """Handler's ms → invocations of each."""

@@ -27,6 +27,7 @@ from pathlib import Path
 from bench import emulated, peers
 from bench.measure import interleaved, percentile
 from bench.results import Report, arguments
+from collectors.ports import free_ports
 from sandbox.server import ApiServer
 from sandbox.state import ApiState
 
@@ -184,15 +185,6 @@ def our_programs(folder: Path) -> dict[str, list[str]]:
         program.write_text(_MAIN.format(paths=paths, eager=eager))
         programs[name] = [sys.executable, "-I", "-S", str(program)]
     return programs
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago."""
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 def fetch() -> None:

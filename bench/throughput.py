@@ -22,7 +22,6 @@ from typing import Any, NamedTuple
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan
 
-from bench.collectors import Collector
 from bench.driven import Driven
 from bench.measure import percentile
 from bench.otlp_lines import invocation as finished
@@ -31,6 +30,7 @@ from bench.progress import Progress
 from bench.redaction import body
 from bench.results import Report, arguments
 from chaos.ledger_line import parse
+from collectors.apart import Collector
 from exporter.encoder import encoded
 from exporter.spans import SpanBuilder
 from fifo.writer import Invocation, Writer

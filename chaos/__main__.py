@@ -28,6 +28,7 @@ from typing import Any
 from bench.measure import machine
 from chaos import hold, kill_steps, memory, report, shutdown
 from chaos.faults import FAULTS
+from spanpipe.wording import counted
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / ".cache" / "chaos"
@@ -159,7 +160,7 @@ def main() -> None:
     size = QUICK if options.quick else FULL
     jobs = jobs_of(options.names, size, seed)
     began_s = time.monotonic()
-    print(f"{len(jobs)} experiments, seed {seed}; {machine()}")
+    print(f"{counted(len(jobs), 'experiment')}, seed {seed}; {machine()}")
     results: dict[str, list[dict[str, Any]]] = {}
     RESULTS.mkdir(parents=True, exist_ok=True)
     kept = RESULTS / ("quick.json" if options.quick else "full.json")

@@ -8,10 +8,12 @@ from typing import Any
 
 import trustme
 
-from chaos.collectors import OK, Answer, AnsweringCollector, Decide, GrpcCollector, Proxy
 from chaos.plan import GRPC, Plan
+from collectors import breaking
+from collectors.answering import OK, Answer, AnsweringCollector, Decide, GrpcCollector
+from collectors.ports import free_port
+from collectors.proxy import Proxy
 from sandbox.environment import LambdaEnvironment
-from tests import collectors as breaking
 from tests.whole.shutdown_driver import be_a_silent_name_server
 
 SLOW_S = 0.3
@@ -50,7 +52,7 @@ def _breaking(open_collector: Callable[[], Any], protocol: str | None = None) ->
 
 
 def _refused(protocol: str | None = None) -> Make:
-    return lambda plan: _export_to_port(plan, breaking.closed_port(), protocol)
+    return lambda plan: _export_to_port(plan, free_port(), protocol)
 
 
 def _export_to_port(plan: Plan, port: int, protocol: str | None) -> None:
@@ -96,7 +98,7 @@ def _behind_connect_proxy(plan: Plan) -> None:
 def _behind_hanging_proxy(plan: Plan) -> None:
     hanging = plan.stack.enter_context(breaking.hanging())
     plan.environ["HTTP_PROXY"] = f"http://127.0.0.1:{hanging.port}"
-    plan.export_to(url(breaking.closed_port()))
+    plan.export_to(url(free_port()))
 
 
 def _gone_and_back(open_collector: Callable[[], Any], protocol: str | None = None) -> Make:

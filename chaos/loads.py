@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from chaos.bad_collectors import SLOW_S, url
-from chaos.collectors import Answer, AnsweringCollector
 from chaos.plan import Plan
+from collectors.answering import Answer, AnsweringCollector
 
 LARGE_BYTES = 6_000_000
 SERIALISING_S = 0.150

@@ -17,13 +17,11 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import threading
 import time
 import uuid
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from chaos import report
@@ -31,6 +29,8 @@ from chaos.bad_collectors import MAKERS
 from chaos.ledger_line import parse
 from chaos.life import memory_kb
 from chaos.plan import Plan
+from collectors.breaking import http_answer
+from collectors.listening import Listening
 from fifo.writer import Writer
 from sandbox.launcher import write_extensions
 
@@ -43,70 +43,45 @@ COLLECTORS = ("none (collector up)", "refused")
 _REGISTERED = b'{"functionName":"memory","functionVersion":"$LATEST","handler":"x.y"}'
 
 
-class ExtensionsApi:
+class ExtensionsApi(Listening):
     """The Extensions API for one extension: `next` waits for its `/next` and answers it."""
 
     def __init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
         self._asked: queue.SimpleQueue[socket.socket] = queue.SimpleQueue()
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def __enter__(self) -> ExtensionsApi:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        super().__init__()
 
     @property
     def address(self) -> str:
         """``AWS_LAMBDA_RUNTIME_API``."""
-        return f"127.0.0.1:{self._listener.getsockname()[1]}"
+        return f"127.0.0.1:{self.port}"
 
     def wait_for_next(self) -> socket.socket:
         """The connection on which `/next` was asked. Raises queue.Empty."""
         return self._asked.get(timeout=TIMEOUT_S)
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
+    def serve(self, connection: socket.socket) -> None:
+        """One request after the other."""
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         data = b""
-        with connection:
-            while True:
-                head, end, rest = data.partition(b"\r\n\r\n")
-                length = _content_length(head) if end else 0
-                if not end or len(rest) < length:
-                    more = connection.recv(65536)
-                    if not more:
-                        return
-                    data += more
-                    continue
-                data = rest[length:]
-                line = head.partition(b"\r\n")[0]
-                if b"/event/next" in line:
-                    self._asked.put(connection)
-                elif b"/register" in line:
-                    connection.sendall(answer(_REGISTERED, "Lambda-Extension-Identifier: one"))
-                else:
-                    connection.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
-
-
-def answer(body: bytes, *headers: str) -> bytes:
-    """A whole response."""
-    lines = ("HTTP/1.1 200 OK", f"Content-Length: {len(body)}", *headers, "", "")
-    return "\r\n".join(lines).encode() + body
+        while True:
+            head, end, rest = data.partition(b"\r\n\r\n")
+            length = _content_length(head) if end else 0
+            if not end or len(rest) < length:
+                more = connection.recv(65536)
+                if not more:
+                    return
+                data += more
+                continue
+            data = rest[length:]
+            line = head.partition(b"\r\n")[0]
+            if b"/event/next" in line:
+                self._asked.put(connection)
+            elif b"/register" in line:
+                connection.sendall(
+                    http_answer("200 OK", _REGISTERED, "Lambda-Extension-Identifier: one")
+                )
+            else:
+                connection.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
 
 
 def _content_length(head: bytes) -> int:
@@ -155,7 +130,7 @@ def run(names: Sequence[str], count: int, seed: int, folder: Path) -> dict[str, 
             "shutdownReason": "spindown",
             "deadlineMs": int(time.time() * 1000) + 2000,
         }
-        connection.sendall(answer(json.dumps(event).encode()))
+        connection.sendall(http_answer("200 OK", json.dumps(event).encode()))
         status = process.wait(timeout=TIMEOUT_S)
         log.seek(0)
         ledgers = [found for line in log if (found := parse(line.rstrip("\n"))) is not None]
@@ -185,7 +160,7 @@ def _invoke(connection: socket.socket, writer: Writer, index: int) -> None:
         "requestId": request_id,
         "invokedFunctionArn": "arn:aws:lambda:eu-west-1:123456789012:function:memory",
     }
-    connection.sendall(answer(json.dumps(event).encode()))
+    connection.sendall(http_answer("200 OK", json.dumps(event).encode()))
     invocation = writer.start(request_id, deadline_unix_ms=deadline_unix_ms, memory_limit_in_mb=128)
     if invocation is not None:
         writer.result(invocation, {"n": index, "text": "x" * 200})

@@ -20,6 +20,7 @@ from chaos.ledger_line import LedgerLine
 from chaos.life import Life, Measured
 from chaos.plan import TIMEOUT_S, Plan
 from sandbox.environment import ExtensionExit
+from spanpipe.wording import counted
 
 UP = "none (collector up)"
 DUE_MS = 50
@@ -208,9 +209,9 @@ def _judge_answers(row: Row, plan: Plan) -> list[str]:
             failures.append(f"answer {index} differs: {told}")
             break
     if row.deaths and not plan.kills_extension:
-        failures.append(f"the extension ended by itself {row.deaths} times")
+        failures.append(f"the extension ended by itself {counted(row.deaths, 'time')}")
     if row.stuck:
-        failures.append(f"{row.stuck} invocations never came to an idle environment")
+        failures.append(f"{counted(row.stuck, 'invocation')} never came to an idle environment")
     faulty = [line for line in row.lines if "internal" in line or "Traceback" in line]
     return failures + [f"logged: {line[:200]}" for line in faulty[:2]]
 

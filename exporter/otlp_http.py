@@ -235,6 +235,7 @@ class _Session(requests.Session):
             self.outcome = judged.outcome
             raise
         except Exception as error:
+            # Whatever requests, urllib3 or TLS raises is a verdict on this try, and told as one.
             self.outcome = self._failed(error)
             raise _JudgedError(self.outcome) from error
 

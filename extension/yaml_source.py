@@ -102,7 +102,11 @@ def read(
         raise _not_yaml(place, f"the character {chr(error.character)!a}") from error
     except RecursionError as error:
         raise _not_yaml(Place(file, 1, 1), "nested too deep") from error
-    except Exception as error:  # PyYAML lets more out: chr() of an escape, int() of a version
+    except (ValueError, OverflowError) as error:
+        # chr() of an escape, int() of a version: what they say is each Python's own.
+        reason = "an escape or a version has a number that is out of range"
+        raise _not_yaml(Place(file, 1, 1), reason) from error
+    except Exception as error:  # PyYAML may let more out, and the file is a stranger's
         raise _not_yaml(Place(file, 1, 1), str(error)) from error
     if root is None:
         return Node(Place(file, 1, 1), {}, {})

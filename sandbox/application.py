@@ -15,13 +15,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
-from types import TracebackType
 
 from sandbox import function_url, sqs
+from sandbox.closing import Closing
 from sandbox.environment import Function, InvocationResult, LambdaEnvironment
 from sandbox.faults import RUNTIME
 from sandbox.function import RETURNED
-from sandbox.http_server import LoopbackServer, Quiet
+from sandbox.http_server import LoopbackServer, QuietHandler
 from sandbox.opt import Opt
 from sandbox.processes import OnLine
 from sandbox.queues import Message, Queues, lambda_event
@@ -73,7 +73,7 @@ OnInvoked = Callable[[str, InvocationResult, float], None]
 """Told of each invocation that is over: whose, its result, and when it began (Unix, seconds)."""
 
 
-class Application:
+class Application(Closing):
     """`functions`, reachable until `close`. `on_invoked` is called from any thread."""
 
     def __init__(
@@ -114,17 +114,6 @@ class Application:
         ]
         for poller in self._pollers:
             poller.start()
-
-    def __enter__(self) -> Application:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def url_of(self, name: str) -> str:
         """The URL of function `name`, a slash at its end."""
@@ -260,7 +249,7 @@ def failed_ids(
     return found if found <= everything and len(found) == len(failures) else everything
 
 
-class _Handler(Quiet, BaseHTTPRequestHandler):
+class _Handler(QuietHandler):
     def body(self) -> bytes | None:
         """The request's; None where it is too long, or of a length that is not told."""
         length = self.headers.get("Content-Length") or "0"
@@ -272,15 +261,9 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
 
     def send(self, response: function_url.Response) -> None:
         """Answer."""
-        self.send_response(response.status)
-        for name, value in response.headers:
-            if name.lower() not in ("content-length", "transfer-encoding", "connection"):
-                self.send_header(name, value)
-        self.send_header("Content-Length", str(len(response.body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(response.body)
-        self.wfile.flush()
+        own = ("content-length", "transfer-encoding", "connection")
+        headers = [(name, value) for name, value in response.headers if name.lower() not in own]
+        self.reply(response.status, response.body, headers)
 
     def refuse(self) -> None:
         """A body that is not read: the connection cannot go on."""
@@ -307,7 +290,7 @@ def _url_handler(application: Application, name: str) -> type[BaseHTTPRequestHan
             else:
                 self.send(function_url.response_of(result.payload))
 
-        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = serve  # noqa: N815
+        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = serve
 
     return Handler
 

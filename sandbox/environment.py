@@ -7,8 +7,6 @@ runtime interface emulator does.
 from __future__ import annotations
 
 import json
-import math
-import os
 import stat
 import sys
 import tempfile
@@ -34,10 +32,12 @@ from sandbox.function import (
 from sandbox.generation import Generation
 from sandbox.memory import MemoryWatch
 from sandbox.opt import Opt
+from sandbox.platform_events import PlatformEvents, duration_of, error_type_of
 from sandbox.processes import OnLine, Process
 from sandbox.server import ApiServer
 from sandbox.state import Invocation
-from sandbox.telemetry import Telemetry, TelemetryFaults, moment
+from sandbox.telemetry import Telemetry, TelemetryFaults
+from sandbox.variables import variables
 
 __all__ = [
     "CRASH",
@@ -102,11 +102,7 @@ class LambdaEnvironment:
         self._generation: Generation | None = None
         self._statuses: dict[str, int | None] = {}
         self._was_initialised = False
-        self._memory = MemoryWatch(None, None)
-        self._first_init_s: float | None = None
-        self._restore_s: float | None = None
-        self._reported: set[int] = set()
-        self._done: dict[int, tuple[str, str | None, float]] = {}
+        self._events = PlatformEvents(function, self._emit)
         self._lock = threading.Lock()
 
     def __enter__(self) -> LambdaEnvironment:
@@ -242,7 +238,7 @@ class LambdaEnvironment:
             invocation.began_s, invocation.began_unix_s = time.monotonic(), time.time()
             invocation.deadline_unix_ms = int((time.time() + self.function.timeout_s) * 1000)
         if generation.awaits_restore:
-            self._restore_s = generation.restore()
+            self._events.restore_s = generation.restore()
         generation.thaw()
         on_begin()
         if self.function.managed:
@@ -258,8 +254,8 @@ class LambdaEnvironment:
             return None if runtime is None or runtime.running else runtime
 
         limit_mb = function.memory_mb if function.enforce_memory else None
-        with MemoryWatch(runtime, limit_mb) as self._memory:
-            self._emit_start(invocation)
+        with MemoryWatch(runtime, limit_mb) as self._events.memory:
+            self._events.start(invocation)
             state.begin(invocation)
             with state.changed:
                 state.changed.wait_for(
@@ -275,14 +271,14 @@ class LambdaEnvironment:
             text = f"Runtime exited with error: {broken.exit_text}"
             if broken is not runtime:
                 error_type, status, text = EXTENSION_CRASH, "error", broken.exit_text
-            elif self._memory.killed and function.names_out_of_memory:
+            elif self._events.memory.killed and function.names_out_of_memory:
                 error_type, status = OUT_OF_MEMORY, "error"
             elif not broken.status:
                 text = "Runtime exited without providing a reason"
-            self._runtime_done(invocation, status, error_type)
+            self._events.runtime_done(invocation, status, error_type)
             self._reset("failure", invocation)
             return self._ended(invocation, CRASH, _error(error_type, text, invocation))
-        self._runtime_done(invocation, "timeout", None)
+        self._events.runtime_done(invocation, "timeout", None)
         self._reset("timeout", invocation)
         text = f"Task timed out after {function.timeout_s:.2f} seconds"
         return self._ended(invocation, TIMEOUT, _error(TIMED_OUT, text, invocation))
@@ -296,7 +292,7 @@ class LambdaEnvironment:
                 return self._ended(
                     invocation, ERROR, _error("Runtime.Unavailable", text, invocation)
                 )
-            self._emit_start(invocation)
+            self._events.start(invocation)
             state.begin(invocation)
             state.changed.wait_for(lambda: invocation.done, timeout=self.function.timeout_s)
         payload, status, told, error_type = invocation.response, RETURNED, "success", None
@@ -306,19 +302,8 @@ class LambdaEnvironment:
             payload = _error(TIMED_OUT, text, invocation)
             status, told, error_type = TIMEOUT, "timeout", TIMED_OUT
         elif invocation.failed:
-            status, told, error_type = ERROR, "error", _error_type(payload)
-        duration_s = self._duration_s(invocation)
-        self._emit(
-            "platform.report",
-            {
-                "requestId": invocation.request_id,
-                "status": told,
-                **({"errorType": error_type} if error_type else {}),
-                "metrics": {"durationMs": _milliseconds(duration_s)},
-                **self._spans(invocation, duration_s),
-                **_tracing(invocation),
-            },
-        )
+            status, told, error_type = ERROR, "error", error_type_of(payload)
+        self._events.managed_report(invocation, told, error_type)
         return self._ended(invocation, status, payload)
 
     # The end
@@ -355,7 +340,7 @@ class LambdaEnvironment:
 
         def report() -> None:
             if invocation is not None:
-                self._report(invocation)
+                self._events.report(invocation)
 
         self.exits += generation.shutdown(reason, report)
         self._statuses = {one.name: one.status for one in generation.extensions}
@@ -386,18 +371,17 @@ class LambdaEnvironment:
             self._extension_files(),
             self._telemetry,
             phase,
-            on_runtime_done=self._answered,
+            on_runtime_done=self._events.answered,
             on_idle=self._on_idle,
             started_by=list if self._opt is None else self._opt.command,
         )
+        environ = variables(function, self._server.address, self.directory, self._opt)
         self._server.use(generation.state)
         self._generation = generation
-        generation.start(
-            self._runtime_command, self._environ(), self.directory, self._on_line, limit_s
-        )
+        generation.start(self._runtime_command, environ, self.directory, self._on_line, limit_s)
         self._was_initialised = True
         if generation.ready and phase == "init":
-            self._first_init_s = generation.init_s
+            self._events.init_s = generation.init_s
         return generation
 
     def _start_for_invocation(self) -> Generation:
@@ -416,8 +400,8 @@ class LambdaEnvironment:
     def _failed_init(self, generation: Generation, invocation: Invocation) -> InvocationResult:
         """The extensions never hear of this invocation, save by the Telemetry API."""
         timed_out, error_type = generation.init_timed_out, generation.init_error_type
-        self._emit_start(invocation)
-        self._runtime_done(
+        self._events.start(invocation)
+        self._events.runtime_done(
             invocation,
             "timeout" if timed_out else "error",
             None if timed_out else error_type,
@@ -439,7 +423,7 @@ class LambdaEnvironment:
             return
         last = self.invocations[-1] if self.invocations else None
         if last is not None and last.done:
-            self._report(last)
+            self._events.report(last)
         if self._freeze_when_idle and last is not None and last.done:
             generation.freeze()
 
@@ -455,111 +439,13 @@ class LambdaEnvironment:
         if self._telemetry is not None:
             self._telemetry.emit(kind, record)
 
-    def _emit_start(self, invocation: Invocation) -> None:
-        record: dict[str, Any] = {
-            "requestId": invocation.request_id,
-            "version": self.function.version,
-            **_tracing(invocation),
-        }
-        if self.function.managed:
-            record["functionArn"] = self.function.arn
-        if invocation.tenant_id is not None:
-            record["tenantId"] = invocation.tenant_id
-        self._emit("platform.start", record)
-
-    def _answered(self, invocation: Invocation) -> None:
-        if invocation.failed:
-            self._runtime_done(invocation, "error", _error_type(invocation.response))
-        else:
-            self._runtime_done(invocation, "success", None)
-
-    def _runtime_done(self, invocation: Invocation, status: str, error_type: str | None) -> None:
-        """``platform.runtimeDone``, once."""
-        with self._lock:
-            if invocation.ordinal in self._done:
-                return
-            duration_s = self._duration_s(invocation)
-            self._done[invocation.ordinal] = (status, error_type, duration_s)
-        self._emit(
-            "platform.runtimeDone",
-            {
-                "requestId": invocation.request_id,
-                "status": status,
-                **({"errorType": error_type} if error_type else {}),
-                "metrics": {
-                    "durationMs": _milliseconds(duration_s),
-                    "producedBytes": len(invocation.response or b""),
-                },
-                **self._spans(invocation, duration_s),
-                **_tracing(invocation),
-            },
-        )
-
-    def _report(self, invocation: Invocation) -> None:
-        """``platform.report``, once, after ``runtimeDone``."""
-        with self._lock:
-            if invocation.ordinal in self._reported or invocation.ordinal not in self._done:
-                return
-            self._reported.add(invocation.ordinal)
-            status, error_type, duration_s = self._done[invocation.ordinal]
-        init_s, self._first_init_s = self._first_init_s, None
-        restore_s, self._restore_s = self._restore_s, None
-        size_mb = self.function.memory_mb
-        billed_s = duration_s + (init_s or 0.0) + (restore_s or 0.0)
-        metrics: dict[str, Any] = {
-            "durationMs": _milliseconds(duration_s),
-            "billedDurationMs": math.ceil(billed_s * 1000),
-            "memorySizeMB": size_mb,
-            "maxMemoryUsedMB": self._memory.used_mb(size_mb),
-        }
-        if init_s is not None:
-            metrics["initDurationMs"] = _milliseconds(init_s)
-        if restore_s is not None:
-            metrics["restoreDurationMs"] = _milliseconds(restore_s)
-        over_s = time.monotonic() - invocation.began_s - duration_s
-        end_unix_s = invocation.began_unix_s + duration_s
-        overhead = {
-            "name": "extensionOverhead",
-            "start": moment(end_unix_s),
-            "durationMs": _milliseconds(max(0.0, over_s)),
-        }
-        self._emit(
-            "platform.report",
-            {
-                "requestId": invocation.request_id,
-                "status": status,
-                **({"errorType": error_type} if error_type else {}),
-                "metrics": metrics,
-                "spans": [overhead],
-                **_tracing(invocation),
-            },
-        )
-
-    def _spans(self, invocation: Invocation, duration_s: float) -> dict[str, Any]:
-        """The parts of an invocation that has answered; no field at all for one that has not."""
-        if invocation.responded_s is None:
-            return {}
-        latency_s = invocation.responded_s - invocation.began_s
-        began, over = invocation.began_unix_s, invocation.began_unix_s + latency_s
-        parts = [("responseLatency", began, latency_s), ("responseDuration", over, 0.0)]
-        if not self.function.managed:
-            parts.append(("runtimeOverhead", over, max(0.0, duration_s - latency_s)))
-        spans = [
-            {"name": name, "start": moment(start), "durationMs": _milliseconds(length)}
-            for name, start, length in parts
-        ]
-        return {"spans": spans}
-
-    def _duration_s(self, invocation: Invocation) -> float:
-        return (invocation.responded_s or time.monotonic()) - invocation.began_s
-
     def _ended(self, invocation: Invocation, status: str, payload: bytes) -> InvocationResult:
         return InvocationResult(
             invocation.ordinal,
             invocation.request_id,
             status,
             payload,
-            self._duration_s(invocation),
+            duration_of(invocation),
         )
 
     # What processes see
@@ -570,59 +456,7 @@ class LambdaEnvironment:
         files = sorted(Path(self._extensions_directory).iterdir())
         return [path for path in files if not stat.S_ISDIR(path.stat().st_mode)]
 
-    def _environ(self) -> dict[str, str]:
-        function = self.function
-        kept = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
-        environ = {name: os.environ[name] for name in kept if name in os.environ}
-        day = time.strftime("%Y/%m/%d")
-        environ.update(
-            AWS_LAMBDA_RUNTIME_API=self._server.address,
-            AWS_LAMBDA_FUNCTION_NAME=function.name,
-            AWS_LAMBDA_FUNCTION_VERSION=function.version,
-            AWS_LAMBDA_FUNCTION_MEMORY_SIZE=str(function.memory_mb),
-            AWS_LAMBDA_INITIALIZATION_TYPE=function.initialization_type,
-            AWS_LAMBDA_LOG_GROUP_NAME=f"/aws/lambda/{function.name}",
-            AWS_LAMBDA_LOG_STREAM_NAME=f"{day}/[{function.version}]{uuid.uuid4().hex}",
-            AWS_EXECUTION_ENV=f"AWS_Lambda_python{sys.version_info[0]}.{sys.version_info[1]}",
-            AWS_REGION=function.region,
-            AWS_DEFAULT_REGION=function.region,
-            LAMBDA_TASK_ROOT=function.code_directory,
-            PYTHONPATH=os.pathsep.join((function.code_directory, _root_of_packages())),
-            PYTHONUNBUFFERED="1",
-            SPANPIPE_DIR=self.directory,
-            TMPDIR=self.directory,
-            _HANDLER=function.handler,
-        )
-        if function.managed:
-            environ["AWS_LAMBDA_MAX_CONCURRENCY"] = str(function.max_concurrency)
-        if self._opt is not None:
-            environ = self._opt.variables(environ)
-        environ.update(function.environ)
-        return environ
-
-
-def _root_of_packages() -> str:
-    """Where `fifo` is imported from, as the layer's `/opt/python` would be."""
-    import fifo
-
-    return str(Path(fifo.__file__).resolve().parent.parent)
-
 
 def _error(error_type: str, text: str, invocation: Invocation) -> bytes:
     message = f"RequestId: {invocation.request_id} Error: {text}"
     return json.dumps({"errorType": error_type, "errorMessage": message}).encode()
-
-
-def _error_type(payload: bytes | None) -> str | None:
-    try:
-        return str(json.loads(payload or b"")["errorType"])
-    except (ValueError, KeyError, TypeError):
-        return None
-
-
-def _tracing(invocation: Invocation) -> dict[str, Any]:
-    return {} if invocation.tracing is None else {"tracing": invocation.tracing}
-
-
-def _milliseconds(seconds: float) -> float:
-    return round(seconds * 1000, 3)

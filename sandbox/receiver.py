@@ -8,8 +8,6 @@ import json
 import threading
 import zlib
 from collections.abc import Callable, Mapping
-from http.server import BaseHTTPRequestHandler
-from types import TracebackType
 from typing import Any
 
 from google.protobuf.json_format import MessageToJson, ParseDict
@@ -28,8 +26,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
+from sandbox.closing import Closing
 from sandbox.faults import ACCEPTED, Answer
-from sandbox.http_server import LoopbackServer, Quiet
+from sandbox.http_server import LoopbackServer, QuietHandler
 
 MAX_REQUEST_BYTES = 64 * 1024 * 1024
 TRACES_PATH = "/v1/traces"
@@ -48,7 +47,7 @@ _SIGNALS: dict[str, tuple[Any, Any]] = {
 """Path → request and response."""
 
 
-class Receiver:
+class Receiver(Closing):
     """Collects requests; `on_request` is told of each as it comes, from the server's thread.
 
     Over gRPC a request of more than `max_grpc_bytes` is refused. A port of 0 is any that is free;
@@ -98,17 +97,6 @@ class Receiver:
             except RuntimeError:
                 self._http.close()
                 raise
-
-    def __enter__(self) -> Receiver:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     @property
     def http_endpoint(self) -> str:
@@ -184,7 +172,7 @@ class Receiver:
             self._grpc.stop(grace=None).wait()
 
 
-class _Handler(Quiet, BaseHTTPRequestHandler):
+class _Handler(QuietHandler):
     def take(self, request: Any) -> None:
         raise NotImplementedError
 
@@ -239,14 +227,7 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
     def _send(
         self, status: int, body: bytes, kind: str, headers: Mapping[str, str] | None = None
     ) -> None:
-        self.send_response(status)
-        for name, value in (headers or {}).items():
-            self.send_header(name, value)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-        self.wfile.flush()
+        self.reply(status, body, [*(headers or {}).items(), ("Content-Type", kind)])
 
 
 def _reject(request: ExportTraceServiceRequest, count: int) -> int:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler
 
 from sandbox import schema
-from sandbox.http_server import LoopbackServer, Quiet
+from sandbox.http_server import LoopbackServer, QuietHandler
 from sandbox.state import ApiError, ApiState, GoneError
 
 _RUNTIME = "/2018-06-01/runtime"
@@ -49,7 +48,7 @@ class ApiServer:
         self._http.close()
 
 
-class _Handler(Quiet, BaseHTTPRequestHandler):
+class _Handler(QuietHandler):
     def state(self) -> ApiState:
         raise NotImplementedError
 
@@ -87,7 +86,7 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
             route()
         except ApiError as error:
             value = {"errorType": error.error_type, "errorMessage": error.message}
-            self._send(error.status, json.dumps(value).encode())
+            self.reply(error.status, json.dumps(value).encode())
         except (GoneError, ConnectionError, ValueError):
             self.close_connection = True
 
@@ -103,11 +102,11 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
             headers["Lambda-Runtime-Trace-Id"] = invocation.trace_header
         if invocation.tenant_id is not None:
             headers["Lambda-Runtime-Aws-Tenant-Id"] = invocation.tenant_id
-        self._send(200, invocation.payload, headers)
+        self.reply(200, invocation.payload, headers.items())
 
     def _restore_next(self) -> None:
         self.state().restore_next()
-        self._send(200, b"{}")
+        self.reply(200, b"{}")
 
     def _answer(self) -> None:
         *_, request_id, kind = self.path.split("/")
@@ -115,11 +114,11 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
             self._body()
             raise ApiError(404, "NotFound", self.path)
         self.state().respond(request_id, self._body(), failed=kind == "error")
-        self._send(202, b'{"status":"OK"}')
+        self.reply(202, b'{"status":"OK"}')
 
     def _init_error(self) -> None:
         self.state().fail_init(self._body())
-        self._send(202, b'{"status":"OK"}')
+        self.reply(202, b'{"status":"OK"}')
 
     def _register(self) -> None:
         try:
@@ -133,11 +132,11 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
         identifier, body = self.state().register(
             self.headers.get("Lambda-Extension-Name"), value["events"], "accountId" in features
         )
-        self._send(200, json.dumps(body).encode(), {"Lambda-Extension-Identifier": identifier})
+        self.reply(200, json.dumps(body).encode(), [("Lambda-Extension-Identifier", identifier)])
 
     def _next_event(self) -> None:
         event = self.state().next_event(self.headers.get("Lambda-Extension-Identifier"))
-        self._send(200, json.dumps(event).encode(), {"Content-Type": "application/json"})
+        self.reply(200, json.dumps(event).encode(), [("Content-Type", "application/json")])
 
     def _subscribe(self) -> None:
         body = self._body()
@@ -148,7 +147,7 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
         except ValueError as error:
             raise ApiError(400, "ValidationError", f"the body is no JSON: {error}") from error
         # 202 is the emulator's word for a Telemetry API that is not there.
-        self._send(*((200, b"OK") if served else (202, b"Telemetry API is not supported")))
+        self.reply(*((200, b"OK") if served else (202, b"Telemetry API is not supported")))
 
     def _extension_error(self) -> None:
         self._body()
@@ -156,7 +155,7 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
             self.headers.get("Lambda-Extension-Identifier"),
             self.headers.get("Lambda-Extension-Function-Error-Type"),
         )
-        self._send(202, b'{"status":"OK"}')
+        self.reply(202, b'{"status":"OK"}')
 
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
@@ -182,12 +181,3 @@ class _Handler(Quiet, BaseHTTPRequestHandler):
         while self.rfile.readline(8192).strip():
             pass
         return b"".join(parts)
-
-    def _send(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
-        self.send_response(status)
-        for name, value in (headers or {}).items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-        self.wfile.flush()

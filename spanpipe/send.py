@@ -21,6 +21,7 @@ from spanpipe.configured import exporter_settings, open_with_keys
 from spanpipe.errors import CommandError
 from spanpipe.otlp_log import Damaged, LogReader
 from spanpipe.patience import Patience
+from spanpipe.wording import counted
 
 if TYPE_CHECKING:
     from spanpipe.batches import Batch
@@ -164,7 +165,7 @@ class _Sending:
 
     def _not_delivered(self, batch: Batch, outcome: Outcome) -> None:
         self._undelivered += batch.span_count
-        spans = _counted(batch.span_count, "span")
+        spans = counted(batch.span_count, "span")
         what = f"{outcome.detail}; not delivered: {spans} from {batch.place} on"
         if outcome.status == "413":
             what += "; try a smaller --max-request-bytes"
@@ -185,23 +186,19 @@ class _Sending:
         _tell(text)
 
     def _summary(self) -> str:
-        spans = f"{_counted(self._spans, 'span')} ({_counted(self._invocations, 'invocation')})"
+        spans = f"{counted(self._spans, 'span')} ({counted(self._invocations, 'invocation')})"
         done = f"sent {spans}"
         if self._sender is None:
             to = shown_endpoint(self._settings.endpoint)
-            done = f"would send {spans} in {_counted(self._requests, 'request')} to {to}"
-        parts = [f"{_counted(self._ignored, 'line')} ignored"]
+            done = f"would send {spans} in {counted(self._requests, 'request')} to {to}"
+        parts = [f"{counted(self._ignored, 'line')} ignored"]
         if self._damaged:
             parts.append(f"{self._damaged} damaged")
         if self._batches.again_count:
-            parts.append(f"{_counted(self._batches.again_count, 'span')} there again left out")
+            parts.append(f"{counted(self._batches.again_count, 'span')} there again left out")
         if self._undelivered:
-            parts.append(f"{_counted(self._undelivered, 'span')} not delivered")
-        return f"{done} of {_counted(self._lines, 'line')}; {', '.join(parts)}"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+            parts.append(f"{counted(self._undelivered, 'span')} not delivered")
+        return f"{done} of {counted(self._lines, 'line')}; {', '.join(parts)}"
 
 
 def _tell(text: str) -> None:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import gzip
 import ssl
-import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 from typing import Any
 
 import grpc
@@ -20,7 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-from sandbox.http_server import Quiet
+from sandbox.http_server import LoopbackServer, QuietHandler
 
 MIB = 1024 * 1024
 
@@ -42,7 +39,7 @@ class Rules:
     max_text: int | None = None
 
 
-class Backend:
+class Backend(LoopbackServer):
     """Listens on loopback until it is left; `requests` are those taken, `refused` why others not.
 
     With `tls` it speaks HTTPS. `grpc_endpoint` serves the same rules over gRPC.
@@ -53,51 +50,26 @@ class Backend:
         self.refused: list[str] = []
         backend = self
 
-        class Handler(Quiet, BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                status, answer = backend._judge(self.path, headers, body)
-                self.send_response(status)
-                self.send_header("Content-Type", "application/x-protobuf")
-                self.send_header("Content-Length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
+                answer = backend._judge(self.path, headers, self.read_body())
+                self.reply(*answer, [("Content-Type", "application/x-protobuf")])
 
         self._rules = rules
-        self._http = _Server(("127.0.0.1", 0), Handler)
-        self._scheme = "http"
-        if tls is not None:
-            self._scheme = "https"
-            # The handshake is the connection's own thread's to wait for.
-            self._http.socket = tls.wrap_socket(
-                self._http.socket, server_side=True, do_handshake_on_connect=False
-            )
-        self._thread = threading.Thread(
-            target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
-        )
-        self._thread.start()
+        self._scheme = "http" if tls is None else "https"
+        super().__init__(Handler, tls=tls)
         self._grpc, grpc_port = self._serve_grpc()
         self.grpc_endpoint = f"http://127.0.0.1:{grpc_port}"
 
-    def __enter__(self) -> Backend:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join()
+    def close(self) -> None:
+        super().close()
         self._grpc.stop(grace=None).wait()
 
     @property
     def url(self) -> str:
         """Scheme, host and port."""
-        return f"{self._scheme}://127.0.0.1:{self._http.server_address[1]}"
+        return f"{self._scheme}://{self.address}"
 
     def spans(self) -> list[Any]:
         """Every span taken, in order of arrival."""
@@ -177,13 +149,6 @@ class _RefusedError(Exception):
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)
         self.status = status
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A handshake that fails is what some tests want; the client tells of it."""
 
 
 def _spans(request: ExportTraceServiceRequest) -> list[Any]:

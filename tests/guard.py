@@ -6,7 +6,6 @@ import gzip
 import threading
 import time
 from collections.abc import Callable, Mapping
-from http.server import BaseHTTPRequestHandler
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
@@ -14,9 +13,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 from exporter.values import dataclass
-from sandbox.http_server import Quiet
+from sandbox.http_server import LoopbackServer, QuietHandler
 from sandbox.receiver import TRACES_PATH, Receiver
-from tests.served import Served
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +35,7 @@ Refusal = tuple[int, bytes]
 Judge = Callable[[Request], Refusal | None]
 
 
-class Guard(Served):
+class Guard(LoopbackServer):
     """Passes to `receiver` what `judge` has nothing against.
 
     `requests` are all that came and `statuses` their answers, in order; `changed` is notified. The
@@ -50,13 +48,12 @@ class Guard(Served):
         self.changed = threading.Condition()
         guard = self
 
-        class Handler(Quiet, BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def date_time_string(self, timestamp: float | None = None) -> str:
                 return super().date_time_string((timestamp or time.time()) + ahead_s)
 
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                request = Request(self.path, self.headers, body)
+                request = Request(self.path, self.headers, self.read_body())
                 refusal = judge(request)
                 if refusal is None:
                     receiver.take(ExportTraceServiceRequest.FromString(request.plain_body))
@@ -65,10 +62,7 @@ class Guard(Served):
                     guard.requests.append(request)
                     guard.statuses.append(refusal[0])
                     guard.changed.notify_all()
-                self.send_response(refusal[0])
-                self.send_header("Content-Length", str(len(refusal[1])))
-                self.end_headers()
-                self.wfile.write(refusal[1])
+                self.reply(*refusal)
 
         super().__init__(Handler)
 

@@ -8,24 +8,14 @@ from __future__ import annotations
 
 import json
 import threading
-from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
 
-from sandbox.http_server import Quiet
-from tests.served import Served
+from sandbox.http_server import LoopbackServer, QuietHandler
 
 TOKEN = "a-session-token"  # noqa: S105 - of a test
 
 
-class _Store(Served):
-    """Known by its port."""
-
-    @property
-    def port(self) -> int:
-        return int(self.address.rpartition(":")[2])
-
-
-class ParametersAndSecrets(_Store):
+class ParametersAndSecrets(LoopbackServer):
     """`secrets` and `parameters` by name; not `ready`, it answers as the real one does in init.
 
     With `caches` the first value of each is kept, as the real one does for minutes. `asked` has
@@ -43,13 +33,9 @@ class ParametersAndSecrets(_Store):
         self._cache: dict[tuple[str, str], str] = {}
         served = self
 
-        class Handler(Quiet, BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def do_GET(self) -> None:
-                status, body = served.answer(self.path, self.headers.get(HEADER))
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                self.reply(*served.answer(self.path, self.headers.get(HEADER)))
 
         super().__init__(Handler)
 
@@ -95,7 +81,7 @@ class ParametersAndSecrets(_Store):
 HEADER = "X-Aws-Parameters-Secrets-Token"
 
 
-class ContainerRole(_Store):
+class ContainerRole(LoopbackServer):
     """Gives credentials to whoever has the container's token."""
 
     def __init__(self, answer: dict[str, str]) -> None:
@@ -103,15 +89,12 @@ class ContainerRole(_Store):
         self.asked = 0
         served = self
 
-        class Handler(Quiet, BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def do_GET(self) -> None:
                 served.asked += 1
                 allowed = self.headers.get("Authorization") == TOKEN
                 body = json.dumps(served.answer if allowed else {}).encode()
-                self.send_response(200 if allowed else 403)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                self.reply(200 if allowed else 403, body)
 
         super().__init__(Handler)
 

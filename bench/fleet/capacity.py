@@ -20,6 +20,8 @@ from pathlib import Path
 
 from bench.fleet.receiver import Costs
 from bench.otlp_lines import invocation
+from collectors.listening import Listening
+from collectors.ports import free_port
 from exporter.encoder import encoded
 from exporter.record import ChildSpan
 from exporter.spans import SpanBuilder
@@ -69,8 +71,8 @@ def measure(program: Path, requests: int) -> Costs:
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        endpoint = stack.enter_context(_Swallowing()).endpoint
-        port = _free_port()
+        endpoint = f"http://127.0.0.1:{stack.enter_context(_Swallowing()).port}"
+        port = free_port()
         config = folder / "collector.yaml"
         config.write_text(CONFIG.format(port=port, endpoint=endpoint), encoding="utf-8")
         process = stack.enter_context(_started(program, config))
@@ -149,37 +151,14 @@ def _hold(port: int, request: bytes, count: int, stack: ExitStack) -> int:
     return count
 
 
-class _Swallowing:
-    """Answers every request with 200 and keeps nothing."""
-
-    def __init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.endpoint = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-
-    def __enter__(self) -> _Swallowing:
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        # A thread in accept() is woken by a shutdown of its socket, not by a close.
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=_swallow, args=(connection,), daemon=True).start()
-
-
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
 
 
-def _swallow(connection: socket.socket) -> None:
-    data = b""
-    with connection:
+class _Swallowing(Listening):
+    """Answers every request with 200 and keeps nothing."""
+
+    def serve(self, connection: socket.socket) -> None:
+        data = b""
         while True:
             head, end, rest = data.partition(b"\r\n\r\n")
             found = _LENGTH.search(head) if end else None
@@ -191,13 +170,6 @@ def _swallow(connection: socket.socket) -> None:
             if not more:
                 return
             data += more
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class _started:  # noqa: N801 - a context, used as a function

@@ -89,11 +89,6 @@ class Run:
         last_s = self.plan.seconds + self.plan.shutdown_spread_s + SHUTDOWN_WINDOW_S
         return Window(self.plan.seconds, last_s)
 
-    @property
-    def lost_part(self) -> float:
-        """Of all invocations."""
-        return self.lost / self.invoked if self.invoked else 0.0
-
     def held_ms(self, *parts: float) -> tuple[float, ...]:
         """Percentiles of what an invocation pays for."""
         return tuple(1000 * value for value in percentiles(self.held_s, parts))

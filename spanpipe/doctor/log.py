@@ -11,6 +11,7 @@ from extension.problems import shown
 from spanpipe.doctor import signs
 from spanpipe.doctor.findings import Finding, fine, found
 from spanpipe.doctor.symptoms import SYMPTOMS
+from spanpipe.wording import counted
 
 MAX_SEEN_CHARACTERS = 300
 """Of a line that is shown."""
@@ -131,25 +132,26 @@ class LogReading:
         elif not self._has_ours:
             hidden = self._has_invocation and not self._has_start
             name = "layer_unseen" if hidden else "layer_absent"
-            yield found(SYMPTOMS[name], f"no line of the extension in {self.line_count} lines")
+            looked_at = counted(self.line_count, "line")
+            yield found(SYMPTOMS[name], f"no line of the extension in {looked_at}")
         else:
             yield fine("layer", "the log has its extension")
         for name, seen in self._seen.items():
             yield found(SYMPTOMS[name], _told(seen))
         if self._left_in_spool:
-            yield found(SYMPTOMS["left_in_spool"], f"{self._left_in_spool} invocations")
+            yield found(SYMPTOMS["left_in_spool"], counted(self._left_in_spool, "invocation"))
         if self._uncertain:
-            yield found(SYMPTOMS["sent_perhaps_twice"], f"{self._uncertain} invocations")
+            yield found(SYMPTOMS["sent_perhaps_twice"], counted(self._uncertain, "invocation"))
         for name, counts in sorted(self._reasons.items()):
             if name in SYMPTOMS:
-                yield found(SYMPTOMS[name], _counted(counts))
+                yield found(SYMPTOMS[name], _dropped_and_noted(counts))
             else:
                 # Of a release that is newer than this command.
-                text = f"a reason that is not known here: {name}, {_counted(counts)}"
+                text = f"a reason that is not known here: {name}, {_dropped_and_noted(counts)}"
                 yield found(SYMPTOMS["extension_warning"], text)
         if self._shutdowns:
             figures = ", ".join(f"{name} {count}" for name, count in self._figures.items())
-            yield fine("ledger", f"{self._shutdowns} shutdowns: {figures}")
+            yield fine("ledger", f"{counted(self._shutdowns, 'shutdown')}: {figures}")
 
     def _said(self, level: str, text: str) -> None:
         name = signs.of_line(level, text)
@@ -224,11 +226,11 @@ class LogReading:
             counts[what] = counts.get(what, 0) + int(count)
 
 
-def _counted(counts: dict[str, int]) -> str:
+def _dropped_and_noted(counts: dict[str, int]) -> str:
     """``dropped: 3 invocations, 10 bytes; noted: 2``."""
-    units = ("invocations", "bytes")
-    dropped = ", ".join(f"{counts[unit]} {unit}" for unit in units if unit in counts)
-    parts = [f"dropped: {dropped}"] if dropped else []
+    nouns = {"invocations": "invocation", "bytes": "byte"}
+    listed = [counted(counts[what], noun) for what, noun in nouns.items() if what in counts]
+    parts = [f"dropped: {', '.join(listed)}"] if listed else []
     if "noted" in counts:
         parts.append(f"noted: {counts['noted']}")
     return "; ".join(parts)

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from spanpipe.run.report import Row, duration_text
 from spanpipe.run.waterfall import Branch, Tree
+from spanpipe.wording import counted
 
 STYLES = {"returned": "green", "unreported": "yellow"}
 """By fate; every other is a failure, and red."""
@@ -78,13 +79,13 @@ def branch_lines(tree: Tree, full: str, width: int | None) -> Iterator[Text]:
     drawn = below[:MAX_BRANCHES]
     yield from _lines(drawn, full, width, indent=_BELOW - 2, with_function=False)
     if len(below) > len(drawn):
-        text = f"{' ' * _BELOW}… and {len(below) - len(drawn)} spans more"
+        text = f"{' ' * _BELOW}… and {counted(len(below) - len(drawn), 'span')} more"
         yield fitted(Text(text, style="dim"), width)
 
 
 def tree_lines(tree: Tree, full: str, width: int | None) -> Iterator[Text]:
     """A trace as a waterfall: name, function, outcome, duration, and a bar on its time."""
-    several = f"{_counted(tree.span_count, 'span')}, {_counted(tree.function_count, 'function')}"
+    several = f"{counted(tree.span_count, 'span')}, {counted(tree.function_count, 'function')}"
     head = f"trace {tree.trace_id}  {duration_text(tree.duration_s)}, {several}"
     yield fitted(Text(head, style="bold"), width)
     yield from _lines(list(tree.branches), full, width, indent=2, with_function=True)
@@ -133,10 +134,6 @@ def _lines(
         for text in below:
             indented = " " * (indent + 2) + "  " * one.depth + text
             yield fitted(Text(indented, style="dim"), width)
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}" + ("" if count == 1 else "s")
 
 
 def _bar(start: float, width: float, full: str, cells: int) -> str:

@@ -114,9 +114,9 @@ class Intrinsics:
             return PSEUDO[name]
         if name in self._given:
             return self._given[name]
-        parameters = _mapping(self._root.get("Parameters"))
+        parameters = mapping(self._root.get("Parameters"))
         if name in parameters:
-            parameter = _mapping(parameters[name])
+            parameter = mapping(parameters[name])
             if "Default" not in parameter:
                 raise UnknownError(
                     f"the parameter {name} has no Default; add --parameter {name}=VALUE"
@@ -126,7 +126,7 @@ class Intrinsics:
                     f"the parameter {name} is read from AWS; add --parameter {name}=VALUE"
                 )
             return str(parameter["Default"])
-        if name not in _mapping(self._root["Resources"]):
+        if name not in mapping(self._root["Resources"]):
             raise UnknownError(f"Ref {name}: there is no parameter and no resource of that name")
         found = self._ref(name)
         if found is None:
@@ -145,7 +145,7 @@ class Intrinsics:
         return found
 
     def _type(self, name: Any) -> str:
-        resource = _mapping(_mapping(self._root["Resources"]).get(name))
+        resource = mapping(mapping(self._root["Resources"]).get(name))
         return str(resource.get("Type", "no resource of the template"))
 
     def _sub(self, argument: Any, depth: int) -> Any:
@@ -194,7 +194,7 @@ class Intrinsics:
         names = [str(one) for one in _list(self._resolve(argument, depth), 3)]
         found: Any = self._root.get("Mappings")
         for name in names:
-            if name not in _mapping(found):
+            if name not in mapping(found):
                 raise UnknownError(f"FindInMap {'.'.join(names)}: there is no {name}")
             found = found[name]
         return found
@@ -208,7 +208,7 @@ class Intrinsics:
         return base64.b64encode(text.encode()).decode()
 
     def _condition(self, name: Any, depth: int) -> bool:
-        conditions = _mapping(self._root.get("Conditions"))
+        conditions = mapping(self._root.get("Conditions"))
         if name not in conditions:
             raise UnknownError(f"there is no condition {name}")
         return self._test(conditions[name], depth)
@@ -233,7 +233,8 @@ def _list(value: Any, length: int | None = None) -> list[Any]:
     return value
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
+def mapping(value: Any) -> Mapping[str, Any]:
+    """`value` where it is one, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 

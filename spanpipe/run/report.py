@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from exporter import attributes as names
+from spanpipe.wording import counted
 
 SERVER = 2
 """``Span.SpanKind.SPAN_KIND_SERVER``."""
@@ -84,8 +85,9 @@ def _text(span: Any, found: dict[str, Any]) -> str:
     if len(body) <= _MAX_RESULT_CHARACTERS and not _cut(found):
         return one_line(body)
     size = found[names.RESULT.size_bytes].int_value if names.RESULT.size_bytes in found else None
-    of = f" … ({size} bytes{', cut' if _cut(found) else ''})" if size is not None else " … (cut)"
-    return one_line(body[:_MAX_RESULT_CHARACTERS]) + of
+    told = [] if size is None else [counted(size, "byte")]
+    told += ["cut"] if size is None or _cut(found) else []
+    return f"{one_line(body[:_MAX_RESULT_CHARACTERS])} … ({', '.join(told)})"
 
 
 def error_of(span: Any) -> str:

@@ -18,6 +18,7 @@ from rich.text import Text
 from spanpipe.run import drawing
 from spanpipe.run.report import Row
 from spanpipe.run.waterfall import Tree
+from spanpipe.wording import counted
 
 JSON = "json"
 WATERFALL = "waterfall"
@@ -74,7 +75,9 @@ class Screen:
         """So many invocations are over, and so many of their spans here."""
         progress = self._progress
         if progress is not None:
-            progress.update(progress.task_ids[0], completed=done, description=f"{spans} spans")
+            progress.update(
+                progress.task_ids[0], completed=done, description=counted(spans, "span")
+            )
 
     def header(self) -> None:
         """The columns' names."""

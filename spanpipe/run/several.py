@@ -23,6 +23,7 @@ from spanpipe.run.template import Functions, functions_of
 from spanpipe.run.template_source import MAX_TEMPLATE_BYTES, TemplateError, read_template
 from spanpipe.run.variables import check_handler, environ_of, given_variables
 from spanpipe.run.waterfall import Tree, trees_of
+from spanpipe.wording import counted
 
 if TYPE_CHECKING:
     from sandbox.application import Application, Deployed
@@ -124,8 +125,8 @@ class SeveralSession(Session):
                 self._await_spans()
                 for tree in trees_of(self._received):
                     self._screen.tree(tree)
-        hints = [f"{given_up} messages failed too often, and were dropped"] if given_up else []
-        return self._conclude(self._invoked_count, hints)
+        hint = f"failed too often, and dropped: {counted(given_up, 'message')}"
+        return self._conclude(self._invoked_count, [hint] if given_up else [])
 
     def _deployed(
         self, entry: Entry, receiver_endpoint: str, extensions: Path, folder: Path

@@ -14,6 +14,7 @@ from spanpipe.run.plan import fault_plan, telemetry_faults
 from spanpipe.run.screen import Screen
 from spanpipe.run.session import OK_STATUS, Session
 from spanpipe.run.variables import check_handler, environ_of
+from spanpipe.wording import counted
 
 if TYPE_CHECKING:
     from sandbox.environment import LambdaEnvironment
@@ -91,7 +92,7 @@ class SingleSession(Session):
             for one in not_reached(plan.invocations, count)
         ]
         hints += [
-            f"{one.place}: {one.path}: not reached, {requests} requests came"
+            f"{one.place}: {one.path}: not reached, {counted(requests, 'request')} came"
             for one in not_reached(plan.collector, requests)
         ]
         return self._conclude(count, hints)

@@ -11,6 +11,7 @@ from contextlib import ExitStack, closing
 from typing import Any
 
 from spanpipe.errors import CommandError
+from spanpipe.wording import counted
 
 OK_STATUS = 0
 HTTP_PORT, GRPC_PORT, PAGE_PORT = 4318, 4317, 4380
@@ -111,6 +112,6 @@ def _read(path: str, page: Any) -> None:
                     page.take(one.request)
     except (OSError, EOFError, zlib.error) as error:
         raise CommandError(f"{path}: cannot be read: {error}") from error
-    print(f"{path}: {found} requests, {damaged} damaged")
+    print(f"{path}: {counted(found, 'request')}, {damaged} damaged")
     if not found:
         raise CommandError(f"{path}: no OTLP JSON line in it")

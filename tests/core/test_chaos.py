@@ -100,10 +100,10 @@ LATE = replace(EXIT, after_s=1.99, before_deadline_s=0.01)
             lambda row: set_ours(row, replace(GOOD, answer="returned 2")),
             ["answer 1 differs: 'returned 2', without us 'returned 1'"],
         ),
-        (lambda row: set_field(row, "deaths", 1), ["the extension ended by itself 1 times"]),
+        (lambda row: set_field(row, "deaths", 1), ["the extension ended by itself 1 time"]),
         (
             lambda row: set_field(row, "stuck", 1),
-            ["1 invocations never came to an idle environment"],
+            ["1 invocation never came to an idle environment"],
         ),
         (
             lambda row: set_field(row, "lines", ["spanpipe: error: internal: KeyError"]),

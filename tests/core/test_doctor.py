@@ -392,11 +392,11 @@ def test_what_the_extension_prints_is_read() -> None:
             "line 1: http://c:4318/v1/traces answered 401 Unauthorized; invocations kept: 1",
         ),
         ("warning", "late", "noted: 2"),
-        ("problem", "queue_full", "dropped: 1 invocations, 10 bytes"),
+        ("problem", "queue_full", "dropped: 1 invocation, 10 bytes"),
         (
             "ok",
             "ledger",
-            "1 shutdowns: accepted 4, exported 2, waiting 0, spooled 1, dropped 1",
+            "1 shutdown: accepted 4, exported 2, waiting 0, spooled 1, dropped 1",
         ),
     ]
 

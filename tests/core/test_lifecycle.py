@@ -1,5 +1,6 @@
 """The lifecycle's table: events and messages in, one finished record per invocation out."""
 
+import bisect
 import itertools
 import json
 from collections.abc import Iterable
@@ -408,11 +409,20 @@ def test_the_table_is_complete_and_closed_is_final() -> None:
 
 
 def test_attributes_that_can_be_read_and_not_written_are_malformed() -> None:
-    """Nested just so deep; the span is kept without them."""
-    found = [
-        details.attributes_of('{"a":' + "[" * depth + "]" * depth + "}")
-        for depth in range(900, 1000)
-    ]
+    """Nested just so deep as this Python reads; the span is kept without them."""
+
+    def nested(depth: int) -> str:
+        return '{"a":' + "[" * depth + "]" * depth + "}"
+
+    def can_be_read(depth: int) -> bool:
+        try:
+            json.loads(nested(depth))
+        except RecursionError:
+            return False
+        return True
+
+    limit = bisect.bisect_left(range(1_000_000), True, key=lambda depth: not can_be_read(depth))
+    found = [details.attributes_of(nested(depth)) for depth in range(limit - 100, limit + 100)]
     assert found[0] is not None
     assert found[-1] is None
 

@@ -23,6 +23,9 @@ OURS = {
     "spanpipe",
     "tests",
     "bench",
+    "chaos",
+    "collectors",
+    "deploy",
     "fuzz",
     "examples",
 }
@@ -31,6 +34,7 @@ MAY_IMPORT = {
     "exporter": {"fifo"},
     "extension": {"fifo", "exporter"},
     "sandbox": {"fifo", "extension"},
+    "collectors": {"sandbox"},
     "spanpipe": {"fifo", "exporter", "extension", "sandbox"},
 }
 

@@ -17,6 +17,7 @@ from spanpipe.run.shutdown_lines import ShutdownLines, figures
 from spanpipe.run.summary import Summary, quantile
 from spanpipe.run.viewing import has_browser
 from spanpipe.run.waterfall import Branch, Tree, invocation_trees
+from spanpipe.wording import counted
 from tests.core.test_view_store import request, span
 
 CONSOLE = Console(force_terminal=True)
@@ -69,6 +70,11 @@ def test_a_long_text_is_folded_and_nothing_of_it_lost(text: str, width: int) -> 
     start = "1returned12.3mscold2"
     assert told[: len(start)] == start or width < 50
     assert told.endswith(words)
+
+
+def test_a_count_has_its_noun() -> None:
+    """In the singular for one alone."""
+    assert [counted(count, "span") for count in (0, 1, 2)] == ["0 spans", "1 span", "2 spans"]
 
 
 def test_a_pipe_has_no_width() -> None:

@@ -10,6 +10,7 @@ import time
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from collectors import breaking
 from exporter.batch import BatchExport, Sent
 from exporter.delivery import open_sender
 from exporter.outcome import FAULT, Outcome, Verdict
@@ -18,7 +19,6 @@ from exporter.settings import OTLP_GRPC, OTLP_HTTP, ExporterSettings, RequestLim
 from exporter.spans import SpanBuilder
 from exporter.values import replace
 from sandbox.receiver import Receiver
-from tests import collectors
 from tests.core.test_backlog import ONE
 
 LONG_S = 10.0
@@ -114,16 +114,16 @@ def test_a_body_over_the_limit_is_cut_and_said_to_be() -> None:
         assert values["spanpipe.result.size_bytes"].int_value == 6_000_000
 
 
-def limited(max_bytes: int) -> collectors.Collector:
+def limited(max_bytes: int) -> breaking.Collector:
     """Answers 413 to a body over `max_bytes`, else 200."""
 
     def behave(connection: socket.socket, stopped: threading.Event) -> None:
         head = made.heads[-1].lower()
         length = int(head.partition("content-length:")[2].split()[0])
-        answer = collectors.http_answer("413 Content Too Large")
-        connection.sendall(answer if length > max_bytes else collectors.OK)
+        answer = breaking.http_answer("413 Content Too Large")
+        connection.sendall(answer if length > max_bytes else breaking.OK)
 
-    made = collectors.Collector(behave)
+    made = breaking.Collector(behave)
     return made
 
 
@@ -159,19 +159,19 @@ def test_what_nothing_makes_small_enough_is_refused() -> None:
         assert collector.requests < 20
 
 
-def after(count: int, answer: bytes) -> collectors.Collector:
+def after(count: int, answer: bytes) -> breaking.Collector:
     """200 for the first `count` requests, then `answer`."""
 
     def behave(connection: socket.socket, stopped: threading.Event) -> None:
-        connection.sendall(collectors.OK if made.requests <= count else answer)
+        connection.sendall(breaking.OK if made.requests <= count else answer)
 
-    made = collectors.Collector(behave)
+    made = breaking.Collector(behave)
     return made
 
 
 def test_it_stops_at_the_first_request_that_is_to_be_tried_again() -> None:
     """What was begun before it has arrived; what comes after was not begun."""
-    busy = collectors.http_answer("503 Busy", b"", "Retry-After: 3")
+    busy = breaking.http_answer("503 Busy", b"", "Retry-After: 3")
     with after(1, busy) as collector:
         endpoint = f"http://127.0.0.1:{collector.port}/v1/traces"
         records: list[Record] = [invocation(index, body_bytes=40_000) for index in range(6)]
@@ -184,10 +184,10 @@ def test_it_stops_at_the_first_request_that_is_to_be_tried_again() -> None:
     ("answer", "expected"),
     [
         (
-            collectors.http_answer("503 Busy"),
+            breaking.http_answer("503 Busy"),
             Sent(1, Outcome(Verdict.RETRYABLE, 5, "", status="503"), arrived_in_part=True),
         ),
-        (collectors.http_answer("400 Bad"), accepted(1, 5, lost_details=6)),
+        (breaking.http_answer("400 Bad"), accepted(1, 5, lost_details=6)),
     ],
     ids=["again", "refused"],
 )

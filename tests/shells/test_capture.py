@@ -321,10 +321,6 @@ def invoke_all(directory: Path, disturb: Any = None) -> tuple[list[Any], list[fl
     return found, seconds
 
 
-def hostile_file(path: Path) -> None:
-    path.write_bytes(b"")
-
-
 @pytest.mark.parametrize(
     "story",
     ["absent", "no reader", "killed before", "killed during", "stopped", "file", "folder", "link"],

@@ -18,13 +18,14 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from collectors import breaking
+from collectors.ports import free_port
 from exporter.delivery import open_sender
 from exporter.outcome import FAULT, Outcome, Sender, Verdict
 from exporter.settings import OTLP_GRPC, OTLP_HTTP, ExporterSettings, TlsSettings
 from exporter.spans import SpanBuilder
 from exporter.values import replace
 from sandbox.receiver import Receiver
-from tests import collectors
 from tests.core.test_spans import RETURNED
 
 TIMEOUT_S = 0.5
@@ -71,23 +72,23 @@ def test_http_spans_arrive_over_one_kept_connection(compression: str) -> None:
     ("answer", "expected"),
     [
         (
-            collectors.http_answer("503 Busy", b"", "Retry-After: 7"),
+            breaking.http_answer("503 Busy", b"", "Retry-After: 7"),
             Outcome(Verdict.RETRYABLE, 1, "answered 503 Busy", status="503", retry_after_s=7.0),
         ),
         (
-            collectors.http_answer("429 Slow Down"),
+            breaking.http_answer("429 Slow Down"),
             Outcome(Verdict.RETRYABLE, 1, "answered 429 Slow Down", status="429"),
         ),
         (
-            collectors.http_answer("401 Who"),
+            breaking.http_answer("401 Who"),
             Outcome(Verdict.RETRYABLE, 1, "answered 401 Who", status="401"),
         ),
         (
-            collectors.http_answer("400 Bad"),
+            breaking.http_answer("400 Bad"),
             Outcome(Verdict.REFUSED, 1, "answered 400 Bad", status="400"),
         ),
         (
-            collectors.http_answer("302 Found", b"", "Location: http://127.0.0.1:1/"),
+            breaking.http_answer("302 Found", b"", "Location: http://127.0.0.1:1/"),
             Outcome(
                 Verdict.RETRYABLE,
                 1,
@@ -97,7 +98,7 @@ def test_http_spans_arrive_over_one_kept_connection(compression: str) -> None:
             ),
         ),
         (
-            collectors.http_answer("200 OK", collectors.partial_success(1, "too old")),
+            breaking.http_answer("200 OK", breaking.partial_success(1, "too old")),
             Outcome(
                 Verdict.PARTIAL,
                 1,
@@ -107,15 +108,15 @@ def test_http_spans_arrive_over_one_kept_connection(compression: str) -> None:
             ),
         ),
         (
-            collectors.http_answer("200 OK", b"not protobuf"),
+            breaking.http_answer("200 OK", b"not protobuf"),
             Outcome(Verdict.ACCEPTED, 1, "answered 200 OK", status="200"),
         ),
         (
-            collectors.http_answer("202 Accepted"),
+            breaking.http_answer("202 Accepted"),
             Outcome(Verdict.ACCEPTED, 1, "answered 202 Accepted", status="202"),
         ),
         (
-            collectors.http_answer("203 Changed"),
+            breaking.http_answer("203 Changed"),
             Outcome(Verdict.REFUSED, 1, "answered 203 Changed", status="203"),
         ),
     ],
@@ -123,7 +124,7 @@ def test_http_spans_arrive_over_one_kept_connection(compression: str) -> None:
 )
 def test_every_http_answer_has_its_verdict(answer: bytes, expected: Outcome) -> None:
     """Status and partial success are read; one request is sent, none is repeated."""
-    with collectors.answering(answer) as collector:
+    with breaking.answering(answer) as collector:
         endpoint = http_endpoint(collector.port)
         with sender_to(endpoint) as sender:
             assert send(sender) == replace(expected, detail=f"{endpoint} {expected.detail}")
@@ -146,7 +147,7 @@ def test_a_request_that_is_encoded_already_arrives_as_it_is(protocol: str) -> No
 @pytest.mark.parametrize("protocol", [OTLP_HTTP, OTLP_GRPC])
 def test_what_cannot_be_encoded_is_a_fault_of_ours(protocol: str) -> None:
     """Nothing is raised, and nothing is sent."""
-    with sender_to(f"http://127.0.0.1:{collectors.closed_port()}", protocol=protocol) as sender:
+    with sender_to(f"http://127.0.0.1:{free_port()}", protocol=protocol) as sender:
         outcome = sender.send([object()], 1, 10.0)
     assert (outcome.verdict, outcome.status) == (Verdict.REFUSED, FAULT)
 
@@ -158,7 +159,7 @@ def test_http_headers_are_the_settings_and_nothing_elses(
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login wrong password wrong\n")
     monkeypatch.setenv("NETRC", str(netrc))
-    with collectors.answering(collectors.OK) as collector:
+    with breaking.answering(breaking.OK) as collector:
         headers = {"Authorization": "Bearer right", "x-team": "shop"}
         with sender_to(http_endpoint(collector.port), headers=headers) as sender:
             assert send(sender).verdict is Verdict.ACCEPTED
@@ -178,9 +179,9 @@ def test_http_headers_are_the_settings_and_nothing_elses(
 @pytest.mark.parametrize(
     "make",
     [
-        collectors.hanging,
-        lambda: collectors.dripping(collectors.OK),
-        lambda: collectors.dripping(collectors.http_answer("200 OK", bytes(1000))[60:]),
+        breaking.hanging,
+        lambda: breaking.dripping(breaking.OK),
+        lambda: breaking.dripping(breaking.http_answer("200 OK", bytes(1000))[60:]),
     ],
     ids=["hanging", "dripping header", "dripping garbage"],
 )
@@ -199,10 +200,10 @@ def test_http_a_dripping_body_ends_at_the_deadline() -> None:
 
     def drip(connection: Any, stopped: threading.Event) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
-        while not stopped.wait(collectors.DRIP_S):
+        while not stopped.wait(breaking.DRIP_S):
             connection.sendall(b"\0")
 
-    with collectors.Collector(drip) as collector:
+    with breaking.Collector(drip) as collector:
         endpoint = http_endpoint(collector.port)
         with sender_to(endpoint) as sender:
             assert send(sender) == Outcome(
@@ -212,12 +213,12 @@ def test_http_a_dripping_body_ends_at_the_deadline() -> None:
 
 def test_http_refused_and_unreachable_are_certain() -> None:
     """Where no byte was sent, nothing can have arrived."""
-    endpoint = http_endpoint(collectors.closed_port())
+    endpoint = http_endpoint(free_port())
     with sender_to(endpoint) as sender:
         assert send(sender) == Outcome(
             Verdict.RETRYABLE, 1, f"{endpoint}: ConnectionRefusedError: Connection refused"
         )
-    with collectors.FullBacklog() as full:
+    with breaking.FullBacklog() as full:
         endpoint = http_endpoint(full.port)
         with sender_to(endpoint) as sender:
             assert send(sender) == Outcome(Verdict.RETRYABLE, 1, f"{endpoint}: not reached in time")
@@ -225,7 +226,7 @@ def test_http_refused_and_unreachable_are_certain() -> None:
 
 def test_http_a_reset_is_uncertain() -> None:
     """The request was sent, and the connection reset instead of an answer."""
-    with collectors.resetting() as collector:
+    with breaking.resetting() as collector:
         endpoint = http_endpoint(collector.port)
         with sender_to(endpoint) as sender:
             outcome = send(sender)
@@ -236,10 +237,10 @@ def test_http_a_connection_closed_by_the_collector_is_opened_anew() -> None:
     """A collector that closes idle connections loses nothing."""
 
     def once(connection: Any, stopped: threading.Event) -> None:
-        connection.sendall(collectors.OK)
+        connection.sendall(breaking.OK)
         connection.close()
 
-    with collectors.Collector(once) as collector:
+    with breaking.Collector(once) as collector:
         with sender_to(http_endpoint(collector.port)) as sender:
             verdicts = [send(sender).verdict for _ in range(3)]
         assert (verdicts, collector.requests) == ([Verdict.ACCEPTED] * 3, 3)
@@ -248,7 +249,7 @@ def test_http_a_connection_closed_by_the_collector_is_opened_anew() -> None:
 @pytest.mark.parametrize("protocol", [OTLP_HTTP, OTLP_GRPC])
 def test_abort_ends_a_send_at_once(protocol: str) -> None:
     """The loop can end an export from its own thread long before the timeout."""
-    with collectors.hanging() as collector:
+    with breaking.hanging() as collector:
         endpoint = f"http://127.0.0.1:{collector.port}"
         with sender_to(endpoint, protocol=protocol) as sender:
             aborter = threading.Timer(0.2, sender.abort)
@@ -273,7 +274,7 @@ def test_abort_during_name_resolution_sends_nothing_afterwards(
         release.wait(10)
         return resolve(*arguments, **options)
 
-    with collectors.answering(collectors.OK) as collector:
+    with breaking.answering(breaking.OK) as collector:
         monkeypatch.setattr(socket, "getaddrinfo", slow)
         with sender_to(http_endpoint(collector.port)) as sender:
             outcomes: list[Outcome] = []
@@ -322,9 +323,9 @@ def test_https_with_own_authority_and_client_certificate(tmp_path: Path) -> None
     other.mkdir()
 
     def serve(connection: Any, stopped: threading.Event) -> None:
-        connection.sendall(collectors.OK)
+        connection.sendall(breaking.OK)
 
-    with collectors.Collector(serve, tls=certificates.context) as collector:
+    with breaking.Collector(serve, tls=certificates.context) as collector:
         endpoint = f"https://127.0.0.1:{collector.port}/v1/traces"
         with sender_to(endpoint, tls=certificates.tls) as sender:
             assert send(sender).verdict is Verdict.ACCEPTED
@@ -383,7 +384,7 @@ def test_grpc_partial_success_is_read() -> None:
     """The library hides it; we count it."""
 
     def partial(context: Any) -> ExportTraceServiceResponse:
-        return ExportTraceServiceResponse.FromString(collectors.partial_success(1, "too old"))
+        return ExportTraceServiceResponse.FromString(breaking.partial_success(1, "too old"))
 
     with GrpcCollector(partial).serve() as port:
         endpoint = f"http://127.0.0.1:{port}"
@@ -417,7 +418,7 @@ def test_grpc_codes_have_their_verdicts(code: grpc.StatusCode, verdict: Verdict)
 
 def test_grpc_connects_anew_as_soon_as_the_collector_is_back() -> None:
     """After any number of failures the next try does not wait for gRPC's own back-off."""
-    port = collectors.closed_port()
+    port = free_port()
     with sender_to(f"http://127.0.0.1:{port}", protocol=OTLP_GRPC) as sender:
         down = [send(sender).verdict for _ in range(5)]
         with GrpcCollector(accept).serve(port=port):
@@ -427,8 +428,8 @@ def test_grpc_connects_anew_as_soon_as_the_collector_is_back() -> None:
 
 def test_grpc_without_an_answer_ends_at_the_deadline() -> None:
     """Hanging, refused and unanswered: back in time, to be tried again."""
-    with collectors.hanging() as collector, collectors.FullBacklog() as full:
-        for port in (collector.port, full.port, collectors.closed_port()):
+    with breaking.hanging() as collector, breaking.FullBacklog() as full:
+        for port in (collector.port, full.port, free_port()):
             with sender_to(f"http://127.0.0.1:{port}", protocol=OTLP_GRPC) as sender:
                 assert send(sender).verdict is Verdict.RETRYABLE
 

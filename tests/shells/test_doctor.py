@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from collectors import breaking
+from collectors.ports import free_port
 from exporter.settings import OTLP_GRPC, OTLP_HTTP, ExporterSettings
 from fifo import pipes
 from sandbox.receiver import Receiver
@@ -23,7 +25,6 @@ from spanpipe.doctor.findings import Finding, Level
 from spanpipe.doctor.here import endpoint_findings, fifo_findings, package_versions
 from spanpipe.doctor.layer import layer_findings
 from spanpipe.doctor.package import package_findings
-from tests import collectors
 from tests.shells.layer_folder import elf, layer, written
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -246,7 +247,7 @@ def test_a_folder_that_is_none(tmp_path: Path) -> None:
 def test_the_clock_is_compared_with_the_collectors(ahead_s: int, expected: list[str]) -> None:
     """By the date of its answer."""
     date = formatdate(time.time() + ahead_s, usegmt=True)
-    with collectors.answering(collectors.http_answer("200 OK", b"", f"Date: {date}")) as collector:
+    with breaking.answering(breaking.http_answer("200 OK", b"", f"Date: {date}")) as collector:
         settings = ExporterSettings(OTLP_HTTP, f"http://127.0.0.1:{collector.port}/v1/traces")
         assert names(endpoint_findings(settings, {})) == expected
 
@@ -254,7 +255,7 @@ def test_the_clock_is_compared_with_the_collectors(ahead_s: int, expected: list[
 def test_a_refused_key_still_tells_the_time() -> None:
     """401 is an answer with a date like any other."""
     date = formatdate(time.time() - 3600, usegmt=True)
-    refusing = collectors.answering(collectors.http_answer("401 No", b"", f"Date: {date}"))
+    refusing = breaking.answering(breaking.http_answer("401 No", b"", f"Date: {date}"))
     with refusing as collector:
         settings = ExporterSettings(OTLP_HTTP, f"http://127.0.0.1:{collector.port}/v1/traces")
         assert names(endpoint_findings(settings, {})) == ["collector_denies_key", "clock_wrong"]
@@ -265,7 +266,7 @@ def test_an_endpoint_over_grpc() -> None:
     with Receiver(grpc=True) as receiver:
         good = ExporterSettings(OTLP_GRPC, receiver.grpc_endpoint)
         assert names(endpoint_findings(good, {})) == []
-    endpoint = f"http://127.0.0.1:{collectors.closed_port()}"
+    endpoint = f"http://127.0.0.1:{free_port()}"
     assert names(endpoint_findings(ExporterSettings(OTLP_GRPC, endpoint, timeout_ms=2000), {})) == [
         "collector_unreachable"
     ]

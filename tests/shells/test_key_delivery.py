@@ -8,13 +8,14 @@ from collections.abc import Mapping
 
 import pytest
 
+from collectors import breaking
+from collectors.ports import free_port
 from exporter.settings import OTLP_HTTP, ExporterSettings, SecretReference, SecretText
 from extension.instant import Instant
 from extension.key_delivery import LAST_TRIES, MAX_GIVEN_UP, KeyDelivery, KeyStore
 from extension.keyring import LONGEST_FETCH_S, LONGEST_PAUSE_S
 from extension.log import Log
 from extension.secret_fetch import Fetcher
-from tests import collectors
 from tests.secret_stores import TOKEN, ParametersAndSecrets
 from tests.whole.test_environments import eventually
 
@@ -37,7 +38,7 @@ class Fetching:
             {
                 **environ,
                 "AWS_REGION": "eu-west-1",
-                "AWS_ENDPOINT_URL": f"http://127.0.0.1:{collectors.closed_port()}",
+                "AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}",
                 "AWS_ACCESS_KEY_ID": "AKID",
                 "AWS_SECRET_ACCESS_KEY": "hidden",
             },
@@ -161,7 +162,7 @@ def test_at_shutdown_it_is_tried_twice_and_no_more() -> None:
 
 def test_a_fetch_that_does_not_come_back_is_given_up_with_its_thread() -> None:
     """Another thread asks anew; after some of them no more is tried."""
-    with collectors.hanging() as server:
+    with breaking.hanging() as server:
         environ = {
             "PARAMETERS_SECRETS_EXTENSION_HTTP_PORT": str(server.port),
             "AWS_SESSION_TOKEN": TOKEN,

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from collectors.ports import free_port
 from exporter.delivery import open_sender
 from exporter.keys import FixedKeys, KeyedAuthorization, Keys
 from exporter.outcome import Outcome, Verdict
@@ -28,7 +29,6 @@ from exporter.sigv4 import Credentials
 from exporter.values import replace
 from sandbox.receiver import Receiver
 from spanpipe import cli
-from tests import collectors
 from tests.guard import Guard, wants_header
 from tests.secret_stores import ParametersAndSecrets
 from tests.shells.test_delivery import GrpcCollector, accept
@@ -66,7 +66,7 @@ def sent(settings: ExporterSettings, source: Any) -> Outcome:
 @pytest.mark.parametrize("protocol", [OTLP_HTTP, OTLP_GRPC])
 def test_without_its_secret_nothing_is_sent(protocol: str) -> None:
     """Told as to be tried again, by the secret's name; no connection is made."""
-    endpoint = f"http://127.0.0.1:{collectors.closed_port()}"
+    endpoint = f"http://127.0.0.1:{free_port()}"
     settings = ExporterSettings(protocol, endpoint, HEADERS)
     expected = Outcome(Verdict.RETRYABLE, 1, f"{endpoint}: nothing was sent: waits for ssm:/key")
     assert sent(settings, None) == expected
@@ -75,7 +75,7 @@ def test_without_its_secret_nothing_is_sent(protocol: str) -> None:
 
 def test_without_credentials_nothing_is_signed_or_sent() -> None:
     """By the same way."""
-    endpoint = f"http://127.0.0.1:{collectors.closed_port()}/"
+    endpoint = f"http://127.0.0.1:{free_port()}/"
     settings = ExporterSettings(OTLP_HTTP, endpoint, sigv4=SigV4Settings("eu-west-1", "xray"))
     assert sent(settings, FixedKeys()) == Outcome(
         Verdict.RETRYABLE, 1, f"{endpoint}: nothing was sent: waits for credentials to sign with"
@@ -214,7 +214,7 @@ def test_commands_fetch_what_they_need_and_show_none_of_it(
         environ = {
             **store.environ(),
             "AWS_REGION": "eu-west-1",
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{collectors.closed_port()}",
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}",
         }
         for name, value in environ.items():
             monkeypatch.setenv(name, value)

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from chaos.collectors import AnsweringCollector, GrpcCollector, Proxy
+from collectors.answering import AnsweringCollector, GrpcCollector
+from collectors.proxy import Proxy
 from exporter.outcome import Verdict
 from exporter.settings import OTLP_GRPC, TlsSettings
 from tests.shells.test_delivery import send, sender_to

@@ -13,13 +13,14 @@ import botocore.session
 import pytest
 import requests
 
+from collectors import breaking
+from collectors.ports import free_port
 from exporter.keys import Keys
 from exporter.settings import PARAMETER_STORE, SECRETS_MANAGER, SecretReference
 from exporter.values import dataclass
 from extension.config import load
 from extension.keyring import CREDENTIALS, Fetched
 from extension.secret_fetch import Fetcher
-from tests import collectors
 from tests.secret_stores import TOKEN, ContainerRole, ParametersAndSecrets
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "secrets.md"
@@ -47,7 +48,7 @@ class Aws:
             "AWS_REGION": REGION,
             **(self.role if role is None else role),
             # AWS's own extension is not there.
-            "PARAMETERS_SECRETS_EXTENSION_HTTP_PORT": str(collectors.closed_port()),
+            "PARAMETERS_SECRETS_EXTENSION_HTTP_PORT": str(free_port()),
         }
 
 
@@ -243,10 +244,10 @@ def unreachable() -> dict[str, str]:
     """A role, and services that are not there."""
     return {
         "AWS_REGION": REGION,
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{collectors.closed_port()}",
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}",
         "AWS_ACCESS_KEY_ID": "AKID",
         "AWS_SECRET_ACCESS_KEY": "hidden",
-        "PARAMETERS_SECRETS_EXTENSION_HTTP_PORT": str(collectors.closed_port()),
+        "PARAMETERS_SECRETS_EXTENSION_HTTP_PORT": str(free_port()),
     }
 
 
@@ -278,7 +279,7 @@ def test_what_is_missing_here_is_told(changes: dict[str, str], problem: str) -> 
 
 def test_a_server_of_another_kind_is_told() -> None:
     """As a collector at AWS_ENDPOINT_URL would be."""
-    with collectors.answering(collectors.http_answer("200 OK", b"<html>")) as server:
+    with breaking.answering(breaking.http_answer("200 OK", b"<html>")) as server:
         environ = {**unreachable(), "AWS_ENDPOINT_URL_SSM": f"http://127.0.0.1:{server.port}"}
         fetched = fetch(environ, PARAMETER)
     assert fetched.problems == {
@@ -290,8 +291,8 @@ def test_a_clock_that_is_wrong_is_told_by_how_much() -> None:
     """From the date of the answer that refuses it."""
     body = json.dumps({"__type": "InvalidSignatureException", "message": "Signature expired: x"})
     date = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(1_700_000_000))
-    answer = collectors.http_answer("400 Bad Request", body.encode(), f"Date: {date}")
-    with collectors.answering(answer) as server:
+    answer = breaking.http_answer("400 Bad Request", body.encode(), f"Date: {date}")
+    with breaking.answering(answer) as server:
         environ = {**unreachable(), "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.port}"}
         fetcher = Fetcher(environ, unix_s=lambda: 1_700_003_600.0)
         fetched = fetcher.fetch([PARAMETER], signs=False)

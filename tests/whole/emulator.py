@@ -11,7 +11,6 @@ import os
 import shlex
 import shutil
 import signal
-import socket
 import stat
 import subprocess
 import sys
@@ -20,11 +19,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol
 
+from collectors.ports import free_ports
+from sandbox.closing import Closing
 from sandbox.launcher import write_extensions
 from tests.whole.fetch import cannot, program
+from tests.whole.printing import Printing
 
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 20.0
@@ -65,14 +66,6 @@ def _open_to_all(*paths: Path) -> str:
     for folder in sorted(closed):
         script += f"mount -t tmpfs -o mode=755 none {shlex.quote(str(folder))}\n"
     return script + bind
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Place(Protocol):
@@ -149,7 +142,7 @@ class LayerAlone:
         return ""
 
 
-class Emulator:
+class Emulator(Closing):
     """Runs `handler` from `code_directory`; `lines` has what all processes printed.
 
     `managed`: in its mode of Managed Instances, which has a Telemetry API. There it runs
@@ -204,8 +197,7 @@ class Emulator:
             made = folder / "tmp"
             made.mkdir()
             directory = str(made)
-        self._port = free_port()
-        self.lines: list[str] = []
+        self._port, runtime_port = free_ports(2)
         command = [
             *enter,
             "sh",
@@ -216,11 +208,10 @@ class Emulator:
             "--runtime-interface-emulator-address",
             f"127.0.0.1:{self._port}",
             "--runtime-api-address",
-            f"127.0.0.1:{free_port()}",
+            f"127.0.0.1:{runtime_port}",
             *runtime,
         ]
         full = {
-            "PATH": os.environ["PATH"],
             "PYTHONPATH": path,
             "AWS_LAMBDA_FUNCTION_NAME": "function",
             "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
@@ -231,28 +222,12 @@ class Emulator:
             "SPANPIPE_DIR": directory,
             **environ,
         }
-        self._process = subprocess.Popen(
-            command,
-            cwd="/" if managed else code_directory,
-            env=full,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        self._output = Printing(command, Path("/") if managed else code_directory, full)
 
-    def __enter__(self) -> Emulator:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
+    @property
+    def lines(self) -> list[str]:
+        """What all processes have printed."""
+        return self._output.lines
 
     def invoke(self, event: bytes) -> tuple[int, bytes]:
         """(HTTP status, payload)."""
@@ -266,19 +241,18 @@ class Emulator:
 
     def shutdown(self) -> None:
         """SIGTERM to the emulator alone: it tells the extensions SHUTDOWN."""
-        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
+        process = self._output.process
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
         for pid in children.read_text().split():
             os.kill(int(pid), signal.SIGTERM)
         try:
-            self._process.wait(timeout=10)
+            process.wait(timeout=10)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            process.kill()
 
     def close(self) -> None:
         """End every process of the namespace."""
-        self._process.kill()
-        self._process.wait()
-        self._reader.join(timeout=5)
+        self._output.kill()
 
     def _connect(self) -> http.client.HTTPConnection:
         until_s = time.monotonic() + START_S
@@ -287,17 +261,10 @@ class Emulator:
             try:
                 connection.connect()
             except ConnectionRefusedError:
-                if time.monotonic() > until_s or self._process.poll() is not None:
+                if time.monotonic() > until_s or self._output.process.poll() is not None:
                     raise AssertionError(
                         "the emulator does not listen:\n" + "\n".join(self.lines)
                     ) from None
-                self._process.poll()
                 threading.Event().wait(0.02)
             else:
                 return connection
-
-    def _read(self) -> None:
-        stream = self._process.stdout
-        if stream is not None:
-            for line in stream:
-                self.lines.append(line.rstrip("\n"))

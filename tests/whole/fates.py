@@ -7,8 +7,6 @@ from typing import Any
 
 from tests.whole.scenario import invocation_spans
 
-SANDBOX = "sandbox"
-EMULATOR = "emulator"
 MANAGED = "emulator, managed instances"
 
 TIMED_OUT = {"code": 2, "message": "the function reached its timeout"}

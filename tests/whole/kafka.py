@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.whole.emulator import free_port
+from collectors.ports import free_ports
 from tests.whole.fetch import CACHE, cannot, making
 
 VERSION = "4.0.0"
@@ -101,7 +101,7 @@ def broker(folder: Path) -> Iterator[str]:
     java = ["java", "-Xmx300m", "-cp", f"{jars()}/*"]
     (folder / "client.properties").write_text(CLIENT.format(login=LOGIN, folder=folder))
     for _ in range(STARTS):
-        port, controller = free_port(), free_port()
+        port, controller = free_ports(2)
         (folder / "server.properties").write_text(
             SERVER.format(port=port, controller=controller, login=LOGIN, folder=folder)
         )

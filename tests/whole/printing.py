@@ -11,14 +11,14 @@ from pathlib import Path
 
 
 class Printing:
-    """A process whose output is waited on; `environ` comes on top of what every one has."""
+    """A process whose output is kept; `environ` comes on top of what every one has."""
 
     def __init__(
         self, command: list[str], folder: Path, environ: Mapping[str, str] | None = None
     ) -> None:
         self._changed = threading.Condition()
         self._text = ""
-        self._process = subprocess.Popen(
+        self.process = subprocess.Popen(
             command,
             cwd=folder,
             env={"PATH": os.environ["PATH"], "HOME": str(folder), **(environ or {})},
@@ -30,6 +30,13 @@ class Printing:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
+    @property
+    def lines(self) -> list[str]:
+        """All so far, without their ends."""
+        with self._changed:
+            lines = self._text.split("\n")
+        return lines if lines[-1] else lines[:-1]
+
     def wait_for(self, pattern: str, timeout_s: float) -> str:
         """All output so far, once `pattern` is in it."""
         with self._changed:
@@ -40,16 +47,22 @@ class Printing:
             return self._text
 
     def close(self) -> None:
-        self._process.terminate()
+        """End it, by force where it does not end by itself."""
+        self.process.terminate()
         try:
-            self._process.wait(timeout=5)
+            self.process.wait(timeout=5)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            pass
+        self.kill()
+
+    def kill(self) -> None:
+        """End it now, or take note that it has."""
+        self.process.kill()
+        self.process.wait()
         self._reader.join(timeout=5)
 
     def _read(self) -> None:
-        stream = self._process.stdout
+        stream = self.process.stdout
         if stream is not None:
             for line in stream:
                 with self._changed:

@@ -18,9 +18,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sandbox.environment import Function, LambdaEnvironment
+from sandbox.environment import LambdaEnvironment
 from sandbox.launcher import write_extensions
-from tests.whole.scenario import FOLDER, HANDLER
+from tests.whole.configured import configured
+from tests.whole.scenario import HANDLER
 
 INVOCATIONS = 3
 
@@ -28,14 +29,9 @@ INVOCATIONS = 3
 def shut_down(endpoint: str, protocol: str, folder: Path) -> dict[str, Any]:
     """Invoke thrice in mode ``next``, so that spans wait; then SHUTDOWN."""
     lines: list[str] = []
-    config = folder / "spanpipe.yaml"
-    config.write_text("flush: {mode: next, max_age_ms: 600000}\n")
-    environ = {
-        "SPANPIPE_CONFIG": str(config),
-        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": endpoint,
-        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": protocol,
-    }
-    function = Function(HANDLER, str(FOLDER), timeout_s=10, environ=environ)
+    config = "flush: {mode: next, max_age_ms: 600000}\n"
+    environ = {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": protocol}
+    function = configured(folder, config, endpoint, HANDLER, environ, timeout_s=10.0)
     with LambdaEnvironment(
         function, str(write_extensions(folder)), on_line=lambda name, line: lines.append(line)
     ) as environment:

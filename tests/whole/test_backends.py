@@ -18,6 +18,7 @@ import requests
 import trustme
 import yaml
 
+from collectors.ports import free_ports
 from exporter.batch import Sent
 from exporter.outcome import Verdict
 from exporter.record import Invocation, Payload
@@ -27,7 +28,6 @@ from sandbox.environment import Function, LambdaEnvironment
 from sandbox.launcher import write_extensions
 from tests.backend import MIB, Backend, Rules
 from tests.core.test_backlog import ONE
-from tests.whole.emulator import free_port
 from tests.whole.scenario import FOLDER, HANDLER
 from tests.whole.test_receivers import ARRIVED_S, READY_S, Printing, otel_collector
 
@@ -336,7 +336,7 @@ def test_a_jaeger_shows_the_trace(tmp_path: Path) -> None:
     certificates = Certificates(tmp_path)
     variables = {"SPANPIPE_CONFIG": str(BACKENDS / "jaeger.yaml"), **certificates.variables()}
     tls = certificates.files_of_server()
-    otlp, query, query_grpc = free_port(), free_port(), free_port()
+    otlp, query, query_grpc = free_ports(3)
     (tmp_path / "jaeger.yaml").write_text(
         "service:\n"
         "  extensions: [jaeger_storage, jaeger_query]\n"

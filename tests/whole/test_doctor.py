@@ -23,6 +23,8 @@ from typing import Any
 import pytest
 import trustme
 
+from collectors import breaking
+from collectors.ports import free_port
 from docs.troubleshooting_page import COMPLAINTS
 from extension.blackbox import NAME
 from fifo import pipes
@@ -32,7 +34,6 @@ from sandbox.receiver import Receiver
 from spanpipe import cli
 from spanpipe.doctor.findings import Level
 from spanpipe.doctor.symptoms import SYMPTOMS
-from tests import collectors
 from tests.shells.test_doctor import PLAIN, installed, layer, written
 from tests.whole.scenario import FOLDER
 from tests.whole.test_environments import eventually
@@ -61,7 +62,7 @@ def address(url: str) -> Iterator[str]:
 
 
 @contextmanager
-def of(collector: collectors.Collector, scheme: str = "http") -> Iterator[str]:
+def of(collector: breaking.Collector, scheme: str = "http") -> Iterator[str]:
     with collector:
         yield f"{scheme}://127.0.0.1:{collector.port}/v1/traces"
 
@@ -73,19 +74,19 @@ def receiving() -> Iterator[str]:
 
 
 def answering(status: str, body: bytes = b"", *headers: str) -> AbstractContextManager[str]:
-    return of(collectors.answering(collectors.http_answer(status, body, *headers)))
+    return of(breaking.answering(breaking.http_answer(status, body, *headers)))
 
 
 def untrusted() -> AbstractContextManager[str]:
     """TLS by an authority that nobody here knows."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
-    collector = collectors.Collector(lambda connection, stopped: None, context)
+    collector = breaking.Collector(lambda connection, stopped: None, context)
     return of(collector, "https")
 
 
 def nowhere() -> AbstractContextManager[str]:
-    return address(f"http://127.0.0.1:{collectors.closed_port()}/v1/traces")
+    return address(f"http://127.0.0.1:{free_port()}/v1/traces")
 
 
 Between = Callable[[LambdaEnvironment], object]
@@ -175,16 +176,16 @@ LIVES: dict[str, Case] = {
     "429": Case(lambda: answering("429 Too Many Requests"), {"collector_throttles", *LEFT}),
     "503": Case(lambda: answering("503 Service Unavailable"), {"collector_fails", *LEFT}),
     "partial success": Case(
-        lambda: answering("200 OK", collectors.partial_success(1, "no such tenant")),
+        lambda: answering("200 OK", breaking.partial_success(1, "no such tenant")),
         {"collector_rejects", "rejected_by_collector"},
     ),
     "hanging": Case(
-        lambda: of(collectors.hanging()),
+        lambda: of(breaking.hanging()),
         {"collector_slow", "sent_perhaps_twice", *LEFT},
         config=QUICK,
     ),
     "hanging up": Case(
-        lambda: of(collectors.resetting()),
+        lambda: of(breaking.resetting()),
         {"collector_hangs_up", "sent_perhaps_twice", *LEFT},
     ),
     "a secret that is not there": Case(
@@ -280,7 +281,7 @@ LIVES: dict[str, Case] = {
         also=frozenset({"billed_longer"}),
     ),
     "a held environment": Case(
-        lambda: of(collectors.hanging()),
+        lambda: of(breaking.hanging()),
         {"billed_longer", "collector_slow", "sent_perhaps_twice", *LEFT},
         config="exporter: {otlp_http: {timeout: 600}}\nflush: {mode: end}\n",
         changes={"timeout_s": 10.0},
@@ -413,7 +414,7 @@ def test_a_disk_that_is_full(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     code, small = written(tmp_path / "code", {"app.py": FULL}), tmp_path / "tmp"
     small.mkdir()
     command = [sys.executable, "-m", "spanpipe", "run", "app.handler", "--endpoint"]
-    command += [f"http://127.0.0.1:{collectors.closed_port()}/v1/traces"]
+    command += [f"http://127.0.0.1:{free_port()}/v1/traces"]
     mounted = 'mount -t tmpfs -o size=1m none "$TMPDIR" && exec "$@"'
     unshared = ["unshare", *(["-r"] if os.geteuid() else []), "-m", "sh", "-c"]
     environ = {**os.environ, "TMPDIR": str(small)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import urllib.request
@@ -15,6 +16,7 @@ from sandbox.environment import Function, LambdaEnvironment
 from sandbox.launcher import write_extensions
 from sandbox.receiver import Receiver
 from tests.pages import ROOT, Code, blocks
+from tests.whole.printing import Printing
 
 EVENT = b'{"id": 7, "name": "you"}'
 """What every handler in the pages can work with."""
@@ -43,46 +45,33 @@ def test_a_handler_gives_one_span_with_its_result(code: Code, tmp_path: Path) ->
 def test_handlers_in_the_pages_are_run() -> None:
     """Those of the README and the guides, so that the test above is not of nothing."""
     assert len(HANDLERS) >= 6
-    assert len(RUNS) >= 3
+    assert len(RUNS) >= 2
     assert {code.page for code in BY_HAND} >= {"fifo/PROTOCOL.md", "docs/other-languages.md"}
 
 
 def test_the_quick_start_shows_a_trace(tmp_path: Path) -> None:
-    """Its function and its commands, with the ports that are free and without a browser."""
+    """Its function and its commands, with a port that is free and without a browser."""
     (python,) = [code for code in blocks("python") if code.page == "docs/quick-start.md"]
     (tmp_path / "app.py").write_text(python.text)
     block = next(
         code.text
         for code in blocks("sh")
-        if code.page == "docs/quick-start.md" and "spanpipe view" in code.text
+        if code.page == "docs/quick-start.md" and "--view" in code.text
     )
-    activate, view, run = (line.partition("#")[0].strip() for line in block.splitlines())
+    activate, run = (line.partition("#")[0].strip() for line in block.splitlines())
     assert activate == ". spanpipe/.venv/bin/activate"
     environ = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    view = view.removesuffix("&").replace("--open", "--http-port 0 --grpc-port 0 --page-port 0")
-    shown = subprocess.Popen(
-        ["sh", "-c", f"exec {view}"], env=environ, cwd=tmp_path, stdout=subprocess.PIPE, text=True
-    )
+    output = Printing(["sh", "-c", f"exec {run} --page-port 0"], tmp_path, environ)
     try:
-        assert shown.stdout is not None
-        printed = [shown.stdout.readline() for _ in range(3)]
-        endpoint, page = printed[0].split()[1], printed[2].split()[1]
-        run = run.replace("http://localhost:4318/v1/traces", endpoint)
-        done = subprocess.run(
-            ["sh", "-c", run],
-            cwd=tmp_path,
-            env=environ,
-            capture_output=True,
-            text=True,
-            timeout=START_S,
-            check=False,
-        )
-        assert (done.returncode, "exported 3" in done.stdout) == (0, True), done
-        with urllib.request.urlopen(page, timeout=ARRIVED_S) as answer:  # noqa: S310 - loopback
+        printed = output.wait_for("Ctrl-C ends it", START_S)
+        assert "3 invoked, 3 received, 0 lost" in printed
+        page = re.search(r"^page  (\S+)", printed, re.MULTILINE)
+        assert page is not None, printed
+        with urllib.request.urlopen(page[1], timeout=ARRIVED_S) as answer:  # noqa: S310 - loopback
             assert b"<title>" in answer.read()
     finally:
-        shown.terminate()
-        shown.wait()
+        output.close()
+    assert output.process.returncode == 0
 
 
 RUNS = [
@@ -90,7 +79,7 @@ RUNS = [
     for code in blocks("sh")
     if code.page == "docs/quick-start.md"
     for line in code.text.splitlines()
-    if line.startswith("spanpipe run") and "--endpoint" not in line
+    if line.startswith("spanpipe run") and "--view" not in line
 ]
 
 

@@ -17,7 +17,7 @@ from sandbox.function import MANAGED, PROVISIONED, SNAP_START
 from sandbox.launcher import write_extensions
 from sandbox.receiver import Receiver
 from sandbox.telemetry import TelemetryFaults
-from tests.whole.scenario import FOLDER
+from tests.whole.configured import configured
 
 IDLE_S = 10.0
 XRAY = "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=1"
@@ -27,16 +27,9 @@ def made(
     folder: Path, receiver: Receiver, config: str = "", **changes: Any
 ) -> tuple[Function, str]:
     """(function, extensions folder)."""
-    file = folder / "spanpipe.yaml"
-    file.write_text(config)
-    environ = {
-        "SPANPIPE_CONFIG": str(file),
-        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": receiver.http_endpoint,
-    }
-    values = {"handler": "fate_function.handler", "timeout_s": 5.0, **changes}
-    return Function(code_directory=str(FOLDER), environ=environ, **values), str(
-        write_extensions(folder)
-    )
+    values = {"handler": "fate_function.handler", **changes}
+    function = configured(folder, config, receiver.http_endpoint, **values)
+    return function, str(write_extensions(folder))
 
 
 def event(do: str, **more: Any) -> bytes:

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
+from collectors import breaking
 from extension.schedule import START_GRACE_S
 from sandbox.environment import Function, LambdaEnvironment
 from sandbox.launcher import write_extensions
 from sandbox.processes import OnLine
 from sandbox.receiver import Receiver
-from tests import collectors
+from tests.whole.configured import configured
 from tests.whole.scenario import FOLDER, invocation_spans
 
 IDLE_S = 10.0
@@ -33,17 +34,7 @@ def environment(
     timeout_s: float = 5.0,
     on_line: OnLine = lambda name, line: None,
 ) -> Iterator[LambdaEnvironment]:
-    file = folder / "spanpipe.yaml"
-    file.write_text(config)
-    function = Function(
-        handler,
-        str(FOLDER),
-        timeout_s=timeout_s,
-        environ={
-            "SPANPIPE_CONFIG": str(file),
-            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": endpoint,
-        },
-    )
+    function = configured(folder, config, endpoint, handler, timeout_s=timeout_s)
     with LambdaEnvironment(function, str(write_extensions(folder)), on_line=on_line) as made:
         yield made
 
@@ -125,7 +116,7 @@ def test_a_hanging_collector_holds_no_longer_than_the_bound(
     tmp_path: Path, config: str, bound_s: float
 ) -> None:
     """hold_ms in next; a tenth of the five seconds in end and auto; nothing while it is avoided."""
-    with collectors.hanging() as collector:
+    with breaking.hanging() as collector:
         endpoint = f"http://127.0.0.1:{collector.port}/v1/traces"
         with environment(tmp_path, endpoint, config) as env:
             held = []

@@ -15,6 +15,7 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from collectors.ports import free_ports
 from deploy.gateway.build import FOLDER as GATEWAY
 from exporter.delivery import open_sender
 from exporter.outcome import Verdict
@@ -25,7 +26,6 @@ from sandbox.environment import Function, LambdaEnvironment
 from sandbox.launcher import write_extensions
 from sandbox.receiver import Receiver
 from tests.whole import kafka
-from tests.whole.emulator import free_port
 from tests.whole.otel_collector import collector_program
 from tests.whole.printing import Printing
 from tests.whole.scenario import FOLDER, HANDLER
@@ -129,7 +129,7 @@ def certificates(folder: Path) -> Path:
 def collector(folder: Path, names: tuple[str, ...], **changes: str) -> Iterator[tuple[int, int]]:
     """(gRPC port, HTTP port) of a set-up that runs."""
     for _ in range(STARTS):
-        ports = [free_port() for _ in range(4)]
+        ports = free_ports(4)
         grpc, http, health, metrics = ports
         listening = {
             "GATEWAY_GRPC_ENDPOINT": f"127.0.0.1:{grpc}",

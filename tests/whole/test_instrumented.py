@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 
 from exporter.otlp_json import to_value
 from sandbox.environment import Function, LambdaEnvironment
-from sandbox.http_server import LoopbackServer
+from sandbox.http_server import LoopbackServer, QuietHandler
 from sandbox.launcher import write_extensions
 from sandbox.receiver import Receiver
 from tests.whole.emulator import ROOT
@@ -24,31 +23,22 @@ EVENTS = (b'{"number": 1}', b'{"number": 2, "fail": true}')
 EXITS = b'{"number": 3, "exit": true}'
 STATUS = {EVENTS[0]: "returned", EVENTS[1]: "error", EXITS: "crash"}
 LAMBDA_SCOPE = "opentelemetry.instrumentation.aws_lambda"
+OF_AWS = [("x-amzn-RequestId", "of the loopback")]
 VARIES = {
     "faas.invocation_id": "drawn for each invocation",
     "service.instance.id": "drawn for each process",
 }
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(QuietHandler):
     """What the function calls."""
 
     def do_GET(self) -> None:
-        self._answer(404 if self.path == "/missing" else 200, b"{}")
+        self.reply(404 if self.path == "/missing" else 200, b"{}", OF_AWS)
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self._answer(200, b'{"Table": {"TableName": "orders", "ItemCount": 7}}')
-
-    def _answer(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("x-amzn-RequestId", "of the loopback")
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Nothing."""
+        self.read_body()
+        self.reply(200, b'{"Table": {"TableName": "orders", "ItemCount": 7}}', OF_AWS)
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from sandbox.environment import Function, LambdaEnvironment
+from sandbox.environment import LambdaEnvironment
 from sandbox.launcher import write_extensions
 from sandbox.receiver import Receiver
-from tests.whole.scenario import FOLDER
+from tests.whole.configured import configured
 from tests.whole.test_flush import IDLE_S, SLACK_S
 
 WARN, ERROR = 13, 17
@@ -49,15 +49,9 @@ def environment(
     timeout_s: float = 20.0,
     **more: Any,
 ) -> LambdaEnvironment:
-    file = folder / "spanpipe.yaml"
-    file.write_text(config)
-    variables = {
-        "SPANPIPE_CONFIG": str(file),
-        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": receiver.http_endpoint,
-        "SPANPIPE_LOG_LEVEL": "debug",
-        **more,
-    }
-    function = Function("log_function.handler", str(FOLDER), timeout_s=timeout_s, environ=variables)
+    variables = {"SPANPIPE_LOG_LEVEL": "debug", **more}
+    handler, endpoint = "log_function.handler", receiver.http_endpoint
+    function = configured(folder, config, endpoint, handler, variables, timeout_s=timeout_s)
     extensions = str(write_extensions(folder))
     return LambdaEnvironment(function, extensions, telemetry=True, on_line=said.on_line)
 

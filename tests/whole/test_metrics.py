@@ -10,6 +10,7 @@ import pytest
 from sandbox.environment import Function, LambdaEnvironment
 from sandbox.launcher import write_extensions
 from sandbox.receiver import Receiver
+from tests.whole.configured import configured
 from tests.whole.scenario import FOLDER
 
 
@@ -34,19 +35,15 @@ def counted(receiver: Receiver) -> dict[str, float]:
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
 def test_one_switch_sends_the_metrics(tmp_path: Path, protocol: str) -> None:
     """Two returned, one raised, one timed out, in two environments; reports as they came."""
-    config = tmp_path / "spanpipe.yaml"
-    config.write_text("signals: {metrics: true}")
     with Receiver(grpc=protocol == "grpc") as receiver:
         endpoint = receiver.grpc_endpoint if protocol == "grpc" else receiver.http_endpoint
-        function = Function(
+        function = configured(
+            tmp_path,
+            "signals: {metrics: true}",
+            endpoint,
             "fate_function.handler",
-            str(FOLDER),
-            timeout_s=1,
-            environ={
-                "SPANPIPE_CONFIG": str(config),
-                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": endpoint,
-                "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": protocol,
-            },
+            {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": protocol},
+            timeout_s=1.0,
         )
         extensions = str(write_extensions(tmp_path))
         with LambdaEnvironment(function, extensions, telemetry=True) as environment:

@@ -13,14 +13,15 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from collectors import breaking
+from collectors.ports import free_port
 from extension.blackbox import NAME
 from extension.breaker import OPEN_AFTER
 from extension.loop import FREEZE_LOOK_S, FROZEN_S
-from sandbox.environment import Function, LambdaEnvironment
+from sandbox.environment import LambdaEnvironment
 from sandbox.launcher import write_extensions
 from sandbox.receiver import Receiver
-from tests import collectors
-from tests.whole.scenario import FOLDER
+from tests.whole.configured import configured
 from tests.whole.test_environments import attributes_of, eventually, servers
 from tests.whole.test_flush import held_s
 
@@ -34,18 +35,9 @@ class Life:
     """One environment whose extension reads `config`, its log, and its ledger's lines."""
 
     def __init__(self, folder: Path, endpoint: str, config: str, **changes: Any) -> None:
-        file = folder / "spanpipe.yaml"
-        file.write_text(config)
         self.lines: list[str] = []
-        values = {"handler": "captured_function.captured", "timeout_s": 5.0, **changes}
-        function = Function(
-            code_directory=str(FOLDER),
-            environ={
-                "SPANPIPE_CONFIG": str(file),
-                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": endpoint,
-            },
-            **values,
-        )
+        values = {"handler": "captured_function.captured", **changes}
+        function = configured(folder, config, endpoint, **values)
         self.environment = LambdaEnvironment(
             function,
             str(write_extensions(folder)),
@@ -69,7 +61,7 @@ class Life:
 
 
 def refused() -> str:
-    return f"http://127.0.0.1:{collectors.closed_port()}/v1/traces"
+    return f"http://127.0.0.1:{free_port()}/v1/traces"
 
 
 def request_ids(receiver: Receiver) -> list[str]:
@@ -172,7 +164,7 @@ def test_after_a_reset_what_was_printed_is_delivered_too(tmp_path: Path) -> None
 @pytest.mark.parametrize("mode", ["next", "end", "auto"])
 def test_once_the_breaker_is_open_nothing_is_held(tmp_path: Path, mode: str) -> None:
     """A hanging collector costs a few invocations something, and then none anything."""
-    with collectors.hanging() as collector:
+    with breaking.hanging() as collector:
         endpoint = f"http://127.0.0.1:{collector.port}/v1/traces"
         config = f"flush: {{mode: {mode}, max_age_ms: 0}}"
         life = Life(tmp_path, endpoint, config, handler="fate_function.handler")

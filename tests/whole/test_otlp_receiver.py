@@ -8,28 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.environment import Function, LambdaEnvironment
+from collectors.ports import free_port
+from sandbox.environment import LambdaEnvironment
 from sandbox.launcher import write_extensions
 from sandbox.receiver import Receiver
-from tests.collectors import closed_port
 from tests.shells.test_otlp_receiver import OK, post, request_of
-from tests.whole.scenario import FOLDER
+from tests.whole.configured import configured
 from tests.whole.test_flush import IDLE_S, SLACK_S
 
 
 def environment(
     folder: Path, receiver: Receiver, port: int, handler: str, *, enabled: bool = True
 ) -> LambdaEnvironment:
-    config = folder / "spanpipe.yaml"
-    config.write_text(
-        f"receiver: {{otlp_http: {{enabled: {str(enabled).lower()}, port: {port}}}}}\n"
-    )
-    environ = {
-        "SPANPIPE_CONFIG": str(config),
-        "PORT": str(port),
-        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": receiver.http_endpoint,
-    }
-    function = Function(handler, str(FOLDER), timeout_s=10, environ=environ)
+    config = f"receiver: {{otlp_http: {{enabled: {str(enabled).lower()}, port: {port}}}}}\n"
+    environ, endpoint = {"PORT": str(port)}, receiver.http_endpoint
+    function = configured(folder, config, endpoint, handler, environ, timeout_s=10.0)
     return LambdaEnvironment(function, str(write_extensions(folder)))
 
 
@@ -46,7 +39,7 @@ def connected(port: int) -> socket.socket:
 
 def test_spans_of_the_stock_exporter_leave_once(tmp_path: Path) -> None:
     """Under the invocation's span where the function says so, else as they are; each once."""
-    port = closed_port()
+    port = free_port()
     with Receiver() as receiver:
         with environment(tmp_path, receiver, port, "receiver_function.handler") as env:
             env.init()
@@ -69,7 +62,7 @@ def test_what_comes_after_the_answer_leaves_with_the_next_boundary(
     tmp_path: Path, enabled: bool
 ) -> None:
     """At SHUTDOWN what is in the sockets is read first; switched off, nobody listens."""
-    port = closed_port()
+    port = free_port()
     with Receiver() as receiver:
         with environment(
             tmp_path, receiver, port, "captured_function.captured", enabled=enabled
@@ -92,7 +85,7 @@ def test_what_comes_after_the_answer_leaves_with_the_next_boundary(
 
 def test_next_is_not_delayed_by_whoever_sends(tmp_path: Path) -> None:
     """Half requests, large ones and a flood of small ones, while functions run."""
-    port = closed_port()
+    port = free_port()
     large = post(request_of(*(bytes((1 + index % 255,)) * 16 for index in range(1_000))))
     with Receiver() as receiver:
         with environment(tmp_path, receiver, port, "captured_function.captured") as env:

@@ -19,11 +19,11 @@ from pathlib import Path
 import hypothesis
 from hypothesis import strategies as st
 
-from sandbox.environment import Function, LambdaEnvironment
+from sandbox.environment import LambdaEnvironment
 from sandbox.launcher import write_extensions
 from sandbox.receiver import Receiver
 from sandbox.telemetry import TelemetryFaults
-from tests.whole.scenario import FOLDER
+from tests.whole.configured import configured
 from tests.whole.test_environments import attributes_of, servers
 
 TIMEOUT_S = 0.5
@@ -103,16 +103,12 @@ def live(life: Life) -> None:
     invoked: list[tuple[str, Step, str]] = []
     with tempfile.TemporaryDirectory() as name, Receiver() as receiver:
         folder = Path(name)
-        config = folder / "spanpipe.yaml"
-        config.write_text(f"flush: {{mode: {life.mode}}}\n")
-        function = Function(
+        function = configured(
+            folder,
+            f"flush: {{mode: {life.mode}}}\n",
+            receiver.http_endpoint,
             "fate_function.either",
-            str(FOLDER),
             timeout_s=TIMEOUT_S,
-            environ={
-                "SPANPIPE_CONFIG": str(config),
-                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": receiver.http_endpoint,
-            },
         )
         lines: list[str] = []
         with LambdaEnvironment(

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from collectors.ports import free_ports
 from sandbox.environment import Function, LambdaEnvironment
 from sandbox.launcher import write_extensions
-from tests.whole.emulator import free_port
+from tests.whole.configured import configured
 from tests.whole.fetch import program
 from tests.whole.otel_collector import collector_program
 from tests.whole.printing import Printing
@@ -24,7 +25,7 @@ ARRIVED_S = 10.0
 @contextmanager
 def rotel(folder: Path) -> Iterator[tuple[Printing, int, int]]:
     """(output, gRPC port, HTTP port)."""
-    grpc_port, http_port = free_port(), free_port()
+    grpc_port, http_port = free_ports(2)
     command = [str(program("rotel")), "start"]
     command += ["--otlp-grpc-endpoint", f"127.0.0.1:{grpc_port}"]
     command += ["--otlp-http-endpoint", f"127.0.0.1:{http_port}"]
@@ -41,7 +42,7 @@ def rotel(folder: Path) -> Iterator[tuple[Printing, int, int]]:
 @contextmanager
 def otel_collector(folder: Path, http_tls: str = "") -> Iterator[tuple[Printing, int, int]]:
     """(output, gRPC port, HTTP port); `http_tls` is YAML for the HTTP receiver's `tls`."""
-    grpc_port, http_port = free_port(), free_port()
+    grpc_port, http_port = free_ports(2)
     config = folder / "collector.yaml"
     config.write_text(
         "receivers:\n"
@@ -119,18 +120,8 @@ def test_the_collector_prints_the_metrics(tmp_path: Path, protocol: str) -> None
         endpoint = f"http://127.0.0.1:{http_port}/v1/traces"
         if protocol == "grpc":
             endpoint = f"http://127.0.0.1:{grpc_port}"
-        config = tmp_path / "spanpipe.yaml"
-        config.write_text("signals: {metrics: true}")
-        function = Function(
-            HANDLER,
-            str(FOLDER),
-            timeout_s=5,
-            environ={
-                "SPANPIPE_CONFIG": str(config),
-                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": endpoint,
-                "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": protocol,
-            },
-        )
+        environ = {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": protocol}
+        function = configured(tmp_path, "signals: {metrics: true}", endpoint, HANDLER, environ)
         with LambdaEnvironment(
             function, str(write_extensions(tmp_path)), telemetry=True
         ) as environment:

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from collectors.ports import free_port
 from exporter.otlp_json import from_value
 from sandbox.receiver import Receiver
-from tests.collectors import closed_port
 from tests.conformance import deviations
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -137,7 +137,7 @@ def test_run_sends_to_the_users_own_collector(app: Path) -> None:
 def test_run_with_a_collector_that_is_gone_fails(app: Path) -> None:
     """What the extension could not export is status 1, and the log says why."""
     done = spanpipe(
-        app, "run", "app.handler", "--endpoint", f"http://127.0.0.1:{closed_port()}/v1/traces"
+        app, "run", "app.handler", "--endpoint", f"http://127.0.0.1:{free_port()}/v1/traces"
     )
     assert done.returncode == 1
     assert "Connection refused; invocations kept for the next try: 1" in done.stderr

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from sandbox.environment import Function, LambdaEnvironment
+from sandbox.environment import LambdaEnvironment
 from sandbox.launcher import write_extensions
 from sandbox.receiver import Receiver
-from tests.whole.scenario import FOLDER
+from tests.whole.configured import configured
 from tests.whole.test_environments import attributes_of, servers
 from tests.whole.test_metrics import counted
 from tests.whole.test_otel import TOLD
@@ -41,8 +41,6 @@ def live(folder: Path, handler: str, config: str, events: Sequence[Any], **envir
 
     The second and those after it begin when the configuration has been read.
     """
-    file = folder / "spanpipe.yaml"
-    file.write_text(config)
     lines: list[str] = []
     ready = threading.Event()
 
@@ -52,17 +50,8 @@ def live(folder: Path, handler: str, config: str, events: Sequence[Any], **envir
             ready.set()
 
     with Receiver() as receiver:
-        function = Function(
-            handler,
-            str(FOLDER),
-            timeout_s=10,
-            environ={
-                "SPANPIPE_CONFIG": str(file),
-                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": receiver.http_endpoint,
-                "SPANPIPE_LOG_LEVEL": "debug",
-                **environ,
-            },
-        )
+        variables, endpoint = {"SPANPIPE_LOG_LEVEL": "debug", **environ}, receiver.http_endpoint
+        function = configured(folder, config, endpoint, handler, variables, timeout_s=10.0)
         with LambdaEnvironment(
             function,
             str(write_extensions(folder)),

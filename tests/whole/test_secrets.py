@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
+from collectors import breaking
+from collectors.ports import free_port
 from sandbox.environment import Function, LambdaEnvironment
 from sandbox.function import MANAGED
 from sandbox.launcher import write_extensions
 from sandbox.receiver import Receiver
-from tests import collectors
 from tests.guard import Guard, wants_header
 from tests.secret_stores import TOKEN, ParametersAndSecrets
 from tests.whole.scenario import FOLDER
@@ -41,7 +42,7 @@ SECRET, RENEWED = "xs-first-41", "xs-second-42"
 def nowhere() -> dict[str, str]:
     """The services themselves cannot be reached."""
     return {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{collectors.closed_port()}",
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}",
         "AWS_REGION": "eu-west-1",
         "AWS_ACCESS_KEY_ID": "AKID",
         "AWS_SECRET_ACCESS_KEY": "not-to-be-shown",
@@ -243,7 +244,7 @@ def test_a_secret_that_was_rotated_unseen_costs_nothing_at_shutdown(tmp_path: Pa
 @pytest.mark.parametrize("mode", ["next", "end", "auto"])
 def test_a_store_that_hangs_holds_nothing(tmp_path: Path, mode: str) -> None:
     """Neither init, nor an invocation, nor `/next`; SHUTDOWN ends within its window."""
-    with Receiver() as receiver, collectors.hanging() as hanging:
+    with Receiver() as receiver, breaking.hanging() as hanging:
         config = CONFIG.format(endpoint=receiver.http_endpoint, reference="ssm:/key")
         config = config.replace("mode: next", f"mode: {mode}")
         environ = {

@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 
+from collectors import breaking
+from collectors.ports import free_port
 from exporter.encoder import encoded
 from exporter.otlp_json import from_value
 from exporter.otlp_lines import MIN_LINE_BYTES, lines_of
 from sandbox.receiver import Receiver
-from tests import collectors
 from tests.core.test_batches import spans_of
 from tests.core.test_otlp_log import csv, events, wrapped
 from tests.whole.test_run import ROOT, spanpipe
@@ -147,8 +148,8 @@ def test_a_collector_that_is_down_and_comes_back_while_the_user_waits(log: Path)
             assert process.stderr is not None
             waiting = process.stderr.readline()
             listener.listen()
-            with collectors.Collector(
-                lambda connection, stopped: connection.sendall(collectors.OK), listener=listener
+            with breaking.Collector(
+                lambda connection, stopped: connection.sendall(breaking.OK), listener=listener
             ) as collector:
                 output, errors = process.communicate(timeout=60)
                 assert collector.requests == 1
@@ -162,7 +163,7 @@ def test_a_collector_that_is_down_and_comes_back_while_the_user_waits(log: Path)
 
 def test_a_collector_that_stays_down_loses_nothing(log: Path) -> None:
     """Status 1, where to go on, and the next run delivers all of it."""
-    endpoint = f"http://127.0.0.1:{collectors.closed_port()}/v1/traces"
+    endpoint = f"http://127.0.0.1:{free_port()}/v1/traces"
     done = send(log.parent, log.name, "--endpoint", endpoint, "--timeout", "0.7")
     assert summary(done)[0] == 1
     assert done.stdout.startswith("sent 0 spans (0 invocations) of ")
@@ -181,27 +182,27 @@ def test_a_collector_that_stays_down_loses_nothing(log: Path) -> None:
     ("answer", "status", "told", "count"),
     [
         (
-            collectors.http_answer("400 Bad Request"),
+            breaking.http_answer("400 Bad Request"),
             1,
             "answered 400 Bad Request; not delivered: 1000 spans from line 4 of function.log on",
             "sent 0 spans (0 invocations)",
         ),
         (
-            collectors.http_answer("413 Too Large"),
+            breaking.http_answer("413 Too Large"),
             1,
             "answered 413 Too Large; not delivered: 1000 spans from line 4 of function.log on; "
             "try a smaller --max-request-bytes",
             "sent 0 spans (0 invocations)",
         ),
         (
-            collectors.http_answer("401 Who"),
+            breaking.http_answer("401 Who"),
             1,
             "answered 401 Who; not delivered: 1000 spans from line 4 of function.log on, and "
             "what follows; run the same again later: what was sent does no harm twice",
             "sent 0 spans (0 invocations)",
         ),
         (
-            collectors.http_answer("200 OK", collectors.partial_success(3, "too old")),
+            breaking.http_answer("200 OK", breaking.partial_success(3, "too old")),
             1,
             "answered 200 OK but rejected 3 of 1000 spans: too old",
             "sent 997 spans (997 invocations)",
@@ -213,7 +214,7 @@ def test_what_a_collector_refuses_is_told(
     log: Path, answer: bytes, status: int, told: str, count: str
 ) -> None:
     """One request, one line with the reason and the place, and status 1."""
-    with collectors.answering(answer) as collector:
+    with breaking.answering(answer) as collector:
         endpoint = f"http://127.0.0.1:{collector.port}/v1/traces"
         done = send(log.parent, log.name, "--endpoint", endpoint)
         assert collector.requests == 1
@@ -242,7 +243,7 @@ def test_damaged_lines_are_named_and_the_rest_is_sent(log: Path) -> None:
 
 def test_a_dry_run_connects_to_nothing(log: Path) -> None:
     """It says what would go where."""
-    endpoint = f"http://user:secret@127.0.0.1:{collectors.closed_port()}/v1/traces"
+    endpoint = f"http://user:secret@127.0.0.1:{free_port()}/v1/traces"
     done = send(log.parent, log.name, "--endpoint", endpoint, "--dry-run")
     shown = endpoint.replace("user:secret@", "")
     assert summary(done) == (
@@ -304,7 +305,7 @@ def test_wrong_input_is_one_clear_line(tmp_path: Path, arguments: list[str], mes
 
 def test_an_interrupted_send_ends_at_once(log: Path) -> None:
     """Status 130 in the middle of a wait."""
-    with collectors.hanging() as collector:
+    with breaking.hanging() as collector:
         endpoint = f"http://127.0.0.1:{collector.port}/v1/traces"
         with subprocess.Popen(
             [sys.executable, "-m", "spanpipe", "send", str(log), "--endpoint", endpoint],

@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
+from collectors import breaking
+from collectors.ports import free_port
 from sandbox.receiver import Receiver
-from tests import collectors
 from tests.whole.fetch import cannot
 from tests.whole.shutdown_driver import INVOCATIONS, shut_down
 
@@ -48,17 +49,17 @@ def url(port: int, protocol: str) -> str:
 def bad_collector(name: str, protocol: str) -> Iterator[str]:
     """The endpoint of one."""
     if name == "refused":
-        yield url(collectors.closed_port(), protocol)
+        yield url(free_port(), protocol)
     elif name == "unanswered SYN":
-        with collectors.FullBacklog() as full:
+        with breaking.FullBacklog() as full:
             yield url(full.port, protocol)
     else:
         makers = {
-            "hanging": collectors.hanging,
-            "dripping": lambda: collectors.dripping(collectors.OK),
-            "503": lambda: collectors.answering(collectors.http_answer("503 Busy")),
-            "302": lambda: collectors.answering(
-                collectors.http_answer("302 Found", b"", "Location: http://127.0.0.1:1/")
+            "hanging": breaking.hanging,
+            "dripping": lambda: breaking.dripping(breaking.OK),
+            "503": lambda: breaking.answering(breaking.http_answer("503 Busy")),
+            "302": lambda: breaking.answering(
+                breaking.http_answer("302 Found", b"", "Location: http://127.0.0.1:1/")
             ),
         }
         with makers[name]() as collector:

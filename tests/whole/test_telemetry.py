@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from sandbox.environment import Function, LambdaEnvironment
+from sandbox.environment import LambdaEnvironment
 from sandbox.launcher import write_extensions
 from sandbox.receiver import Receiver
-from tests.whole.scenario import FOLDER, invocation_spans
+from tests.whole.configured import configured
+from tests.whole.scenario import invocation_spans
 from tests.whole.test_flush import IDLE_S, SLACK_S
 
 
@@ -24,17 +25,7 @@ def environment(
     *,
     telemetry: bool = True,
 ) -> LambdaEnvironment:
-    file = folder / "spanpipe.yaml"
-    file.write_text(config)
-    function = Function(
-        handler,
-        str(FOLDER),
-        timeout_s=timeout_s,
-        environ={
-            "SPANPIPE_CONFIG": str(file),
-            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": receiver.http_endpoint,
-        },
-    )
+    function = configured(folder, config, receiver.http_endpoint, handler, timeout_s=timeout_s)
     return LambdaEnvironment(function, str(write_extensions(folder)), telemetry=telemetry)
 
 

@@ -123,7 +123,9 @@ def test_invocations_arrive_while_it_is_open_and_can_be_filtered(page: Any, view
     from playwright.sync_api import expect
 
     expect(page.locator("#empty")).to_be_visible()
-    viewer.send(invocation(1, 1), invocation(2, 2, "raised"))
+    viewer.send(invocation(1, 1))
+    expect(page.locator("#counts")).to_have_text("1 invocation, 1 span")
+    viewer.send(invocation(2, 2, "raised"))
     expect(page.locator("#rows .row span:last-child")).to_have_text(["KeyError", "request-1"])
     viewer.send(invocation(3, 3, **{"faas.coldstart": True}))
     expect(page.locator("#counts")).to_have_text("3 invocations, 3 spans")

@@ -229,7 +229,24 @@ def test_without_an_extension_nothing_is_written(tmp_path: Path, language: str) 
     assert errors.startswith(f"spanpipe: warning: no extension: {tmp_path}/{RESULTS} is not there")
 
 
-@pytest.mark.parametrize("place", ["file", "folder", "link", "open to others"])
+PLACES = ("file", "folder", "link", "open to others")
+
+
+def put_untrusted(path: Path, place: str, folder: Path) -> None:
+    """Something of `PLACES` where a FIFO was, which moves into `folder`."""
+    if place == "open to others":
+        path.chmod(0o666)
+        return
+    path.rename(folder / "fifo")
+    if place == "file":
+        path.write_bytes(b"mine")
+    elif place == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to(folder / "fifo")
+
+
+@pytest.mark.parametrize("place", PLACES)
 def test_what_is_not_to_be_trusted_is_not_used(tmp_path: Path, language: str, place: str) -> None:
     """A file, a folder, a link or a FIFO open to others at the path: results go by file."""
     channel = tmp_path / "channel"
@@ -237,16 +254,7 @@ def test_what_is_not_to_be_trusted_is_not_used(tmp_path: Path, language: str, pl
     end = ReadingEnd(channel)
     path = channel / RESULTS
     try:
-        if place == "open to others":
-            path.chmod(0o666)
-        else:
-            path.rename(tmp_path / "fifo")
-            if place == "file":
-                path.write_bytes(b"mine")
-            elif place == "folder":
-                path.mkdir()
-            else:
-                path.symlink_to(tmp_path / "fifo")
+        put_untrusted(path, place, tmp_path)
         counts, errors = speak(SPEAKERS[language](), channel, "r", 1, 9, "result")
         assert counts == NOTHING_LOST
         assert len(errors.splitlines()) == 1

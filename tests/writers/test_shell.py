@@ -15,7 +15,7 @@ from fifo import mailbox, messages, parsing, pipes, wire
 from tests.core.test_wire import VECTORS
 from tests.shells.conftest import ReadingEnd
 from tests.writers.languages import WRITERS, python_speaker, tool
-from tests.writers.test_manners import NOTHING_LOST, begun, said
+from tests.writers.test_manners import NOTHING_LOST, PLACES, begun, put_untrusted, said
 
 WAIT_S = 30
 SCRIPT = WRITERS / "shell" / "spanpipe.sh"
@@ -114,7 +114,7 @@ def test_without_an_extension_nothing_is_written(tmp_path: Path, shell: str) -> 
     ]
 
 
-@pytest.mark.parametrize("place", ["file", "folder", "link", "open to others"])
+@pytest.mark.parametrize("place", PLACES)
 def test_what_is_not_to_be_trusted_is_not_used(tmp_path: Path, shell: str, place: str) -> None:
     """A file, a folder, a link or a FIFO open to others at the path: results go by file."""
     channel = tmp_path / "channel"
@@ -122,16 +122,7 @@ def test_what_is_not_to_be_trusted_is_not_used(tmp_path: Path, shell: str, place
     end = ReadingEnd(channel)
     path = channel / pipes.RESULTS_NAME
     try:
-        if place == "open to others":
-            path.chmod(0o666)
-        else:
-            path.rename(tmp_path / "fifo")
-            if place == "file":
-                path.write_bytes(b"mine")
-            elif place == "folder":
-                path.mkdir()
-            else:
-                path.symlink_to(tmp_path / "fifo")
+        put_untrusted(path, place, tmp_path)
         speak(shell, channel, told("r-1", "[1]"))
         assert pipes.unread_bytes(end.results) == 0
         assert place != "file" or path.read_bytes() == b"mine"

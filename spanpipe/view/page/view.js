@@ -14,6 +14,10 @@ function element(name, className, ...children) {
   return made;
 }
 
+function counted(count, noun) {
+  return count === 1 ? `${count} ${noun}` : `${count} ${noun}s`;
+}
+
 function duration(ms) {
   if (ms >= 10_000) return `${(ms / 1000).toFixed(2)} s`;
   return ms >= 100 ? `${ms.toFixed(0)} ms` : `${ms.toFixed(1)} ms`;
@@ -68,8 +72,9 @@ function draw() {
   const chosen = list.items[list.chosen] ?? open;
   list.set(found, found.findIndex((row) => row.trace === chosen.trace && row.span === chosen.span));
   $("empty").hidden = rows.size > 0;
-  const shown = found.length === rows.size ? `${rows.size}` : `${found.length} of ${rows.size}`;
-  $("counts").textContent = `${shown} invocations, ${spans} spans` +
+  const all = counted(rows.size, "invocation");
+  const shown = found.length === rows.size ? all : `${found.length} of ${all}`;
+  $("counts").textContent = `${shown}, ${counted(spans, "span")}` +
     (forgotten ? `, ${forgotten} forgotten` : "");
 }
 
@@ -144,7 +149,7 @@ async function load() {
     end = Math.max(end, span.start_ms + span.duration_ms);
   }
   range = { start, length: Math.max(end - start, 0.001) };
-  $("span-count").textContent = found.length ? `${found.length} spans, ${duration(range.length)}`
+  $("span-count").textContent = found.length ? `${counted(found.length, "span")}, ${duration(range.length)}`
     : "this trace is not here (any more)";
   const chosen = Math.max(0, found.findIndex((span) => span.span === open.span));
   waterfall.set(found, found.length ? chosen : -1);

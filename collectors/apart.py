@@ -1,15 +1,15 @@
-"""OTLP receivers for benchmarks: each a process of its own, which takes nothing of the others."""
+"""Collectors for benchmarks: each a process of its own, which takes nothing of the others."""
 
 from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import socket
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from collectors.ports import free_port
 from sandbox.faults import Answer
 from sandbox.receiver import Receiver
 
@@ -50,7 +50,8 @@ class Collector:
     def span_count(self) -> int:
         """How many have come."""
         self._pipe.send(_COUNT)
-        return self._pipe.recv()
+        count: int = self._pipe.recv()
+        return count
 
     def close(self) -> None:
         """End it."""
@@ -65,10 +66,7 @@ class Collector:
 def collector(kind: str) -> Iterator[str]:
     """The endpoint for traces of one that is NEAR, FAR, HANGING or DEAD."""
     if kind == DEAD:
-        # Bound and not listening: nobody else gets the port, and a connection is refused.
-        with socket.socket() as held:
-            held.bind(("127.0.0.1", 0))
-            yield f"http://127.0.0.1:{held.getsockname()[1]}/v1/traces"
+        yield f"http://127.0.0.1:{free_port()}/v1/traces"
         return
     running = Collector(_ANSWERS[kind])
     try:

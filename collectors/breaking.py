@@ -1,4 +1,4 @@
-"""Collectors that misbehave, on loopback, each in one thread; closed with their test."""
+"""Collectors that misbehave, each in one thread; closed at the end of their block."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Callable
 from types import TracebackType
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+from collectors.listening import Listening
 
 DRIP_S = 0.05
 """Between two bytes: far below any read timeout."""
@@ -31,7 +33,7 @@ def partial_success(rejected: int, message: str) -> bytes:
 OK = http_answer("200 OK", b"", "Content-Type: application/x-protobuf")
 
 
-class Collector:
+class Collector(Listening):
     """Accepts connections; for each whole request runs `behave(connection, stopped)`.
 
     `requests` counts the whole requests read, `heads` has their request lines and headers.
@@ -47,60 +49,31 @@ class Collector:
         self._behave = behave
         self._tls = tls
         self._stopped = threading.Event()
-        self._listener = listener or socket.create_server(("127.0.0.1", 0))
-        self._threads: list[threading.Thread] = []
         self.requests = 0
         self.heads: list[str] = []
-        self._start(self._accept)
+        super().__init__(listener)
 
-    def __enter__(self) -> Collector:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """End it, whatever it is about to do."""
         self._stopped.set()
-        # A thread in accept() is woken by a shutdown of its socket, not by a close.
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for thread in self._threads:
-            thread.join(timeout=5)
+        super().close()
 
-    @property
-    def port(self) -> int:
-        port: int = self._listener.getsockname()[1]
-        return port
+    def serve(self, connection: socket.socket) -> None:
+        """One request after the other."""
+        if self._tls is None:
+            self._answer(connection)
+        else:
+            with self._tls.wrap_socket(connection, server_side=True) as wrapped:
+                self._answer(wrapped)
 
-    def _start(self, target: Callable[..., None], *arguments: object) -> None:
-        thread = threading.Thread(target=target, args=arguments, daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _accept(self) -> None:
+    def _answer(self, connection: socket.socket) -> None:
         while not self._stopped.is_set():
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
+            head = _read_request(connection, self._stopped)
+            if head is None:
                 return
-            self._start(self._serve, connection)
-
-    def _serve(self, connection: socket.socket) -> None:
-        with connection:
-            try:
-                if self._tls is not None:
-                    connection = self._tls.wrap_socket(connection, server_side=True)
-                while not self._stopped.is_set():
-                    head = _read_request(connection, self._stopped)
-                    if head is None:
-                        return
-                    self.heads.append(head)
-                    self.requests += 1
-                    self._behave(connection, self._stopped)
-            except OSError:
-                pass
+            self.heads.append(head)
+            self.requests += 1
+            self._behave(connection, self._stopped)
 
 
 def _read_request(connection: socket.socket, stopped: threading.Event) -> str | None:
@@ -200,13 +173,6 @@ class FullBacklog:
 
     @property
     def port(self) -> int:
+        """Where it listens."""
         port: int = self._listener.getsockname()[1]
-        return port
-
-
-def closed_port() -> int:
-    """A port where nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
         return port
