@@ -108,6 +108,8 @@ class Redactor:
         `cut`: it is the beginning of a longer one. Where patterns are in force, the string or
         line at its end goes whole: one of them might have matched the rest.
         """
+        if not text:
+            return text, 0
         return applied(text, self._edits(text, 0, cut=cut, whole=True))
 
     def attributes(self, attributes: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,6 +33,8 @@ _FOLDER_TIME_GRAIN_NS = 20_000_000
 class Inbox:
     """Reads; credits nothing. `counts` has what was unusable, by reason.
 
+    `is_drained`: the last read has left nothing in the FIFO.
+
     `descriptor` is the results FIFO, or -1 where there is none; `on_bad` is told of the first
     of each reason what it was, since a stranger could fill the log with the others.
     """
@@ -46,6 +48,7 @@ class Inbox:
         self._most_reads = 1 + held_bytes // MAX_READ_BYTES
         self._decoder = wire.Decoder()
         self._reassembler = Reassembler()
+        self.is_drained = True
         self._folder_seen_ns = -1
         self._files_bytes = 0
         self._spare = SpareDescriptor()
@@ -86,6 +89,7 @@ class Inbox:
             return []
         received: list[Received] = []
         units = 0
+        self.is_drained = False
         for _ in range(most_reads):
             if units > MAX_UNITS:
                 self._bad("units_postponed", f"more than {MAX_UNITS} frames and lines at once")
@@ -99,6 +103,7 @@ class Inbox:
             self._decode(found, received)
             if len(data) < MAX_READ_BYTES:
                 # All that was there: asking for that before each read costs as much as a read.
+                self.is_drained = True
                 if settle:
                     self._decode(self._decoder.feed(b"", settle=True), received)
                 break

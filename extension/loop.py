@@ -311,7 +311,7 @@ class Loop:
     def _receive(self, received: list[Received]) -> None:
         if not received:
             return
-        self._nap_until_s = time.monotonic() + NAP_S
+        self._nap_until_s = time.monotonic() + NAP_S if self._inbox.is_drained else 0.0
         now_ns = time.time_ns()
         for message, size_bytes in received:
             self._accept(self._lifecycle.on_message(message, size_bytes, now_ns))
