@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from exporter.otlp_json import from_value
+from extension.otlp_from_json import from_value
 from sandbox.receiver import Receiver
 from tests.collectors import closed_port
 from tests.conformance import deviations

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from exporter.encoder import encoded
-from exporter.otlp_json import from_value
 from exporter.otlp_lines import MIN_LINE_BYTES, lines_of
+from extension.otlp_from_json import from_value
 from sandbox.receiver import Receiver
 from tests import collectors
 from tests.core.test_batches import spans_of
