@@ -10,9 +10,12 @@
 const fs = require('node:fs');
 const { randomBytes } = require('node:crypto');
 
+const callers = require('./caller');
 const disk = require('./disk');
 const policies = require('./policy');
 const propagation = require('./propagation');
+const sampling = require('./sampling');
+const triggers = require('./triggers');
 const wire = require('./wire');
 const { Encoder, attributesText } = require('./json');
 
@@ -27,16 +30,20 @@ const DETAILS_NS = 40_000_000n;
 const MAX_CLOCK_ERROR_NS = 2_000_000n;
 const MAX_U32 = 0xffffffff;
 
+/** The name of an EVENT whose attributes are the invocation's own. */
+const OUTCOME = 'spanpipe.outcome';
+
 class Invocation {
-  constructor(requestId, spanId, caller, names) {
+  constructor(requestId, { parent, baggage, trigger }, names, sampler) {
     this.requestId = requestId;
-    this.spanId = spanId;
-    this.traceId = caller.traceId || randomId(16);
-    this.flags = caller.flags;
-    this.tracestate = caller.tracestate;
-    this.baggage = caller.baggage;
+    this.spanId = randomId(8);
+    this.traceId = parent?.traceId || randomId(16);
+    this.flags = sampling.toldFlags(sampler, this.traceId, parent?.flags ?? null);
+    this.tracestate = parent?.tracestate ?? '';
+    this.baggage = baggage;
+    this.trigger = trigger;
     this.propagators = names;
-    this.prefix = wire.prefix(requestId, spanId);
+    this.prefix = wire.prefix(requestId, this.spanId);
     this.spentNs = 0n;
   }
 }
@@ -90,10 +97,9 @@ class Writer {
       if (this.#absent) return null;
       this.#settleClock();
       const names = propagation.propagators(this.#environ, this.policy);
-      const caller = propagation.callerOf(event, names, this.policy.eventPath);
-      const invocation = new Invocation(requestId, randomId(8), caller, names);
-      const parent = caller.traceId === null ? ''
-        : propagation.traceparent(caller.traceId, caller.spanId, caller.flags);
+      const xrayHeader = text(this.#environ._X_AMZN_TRACE_ID);
+      const caller = callers.callerOf(event, names, this.policy.eventPath, xrayHeader);
+      const invocation = new Invocation(requestId, caller, names, this.policy.sampler);
       const coldStart = !this.#started
         && this.#environ.AWS_LAMBDA_INITIALIZATION_TYPE !== 'provisioned-concurrency';
       this.#started = true;
@@ -108,11 +114,10 @@ class Writer {
           1: text(context.invokedFunctionArn),
           2: text(context.logGroupName),
           3: text(context.logStreamName),
-          4: text(this.#environ._X_AMZN_TRACE_ID),
+          4: xrayHeader,
           5: text(context.tenantId),
           6: text(event?.DurableExecutionArn),
-          7: parent,
-          8: caller.tracestate,
+          ...caller.texts,
         },
       }));
       if (this.policy.request) this.#request(invocation, event);
@@ -124,6 +129,12 @@ class Writer {
   result(invocation, value, options = {}) {
     this.#guarded(() => {
       const endNs = this.nowNs();
+      const outcome = triggers.outcomeOf(invocation.trigger, value);
+      if (outcome) {
+        this.#handOver(invocation, KIND.EVENT, wire.event(invocation.prefix, {
+          timeNs: endNs, spanId: null, name: OUTCOME, attributes: attributesText(outcome),
+        }));
+      }
       this.#sendBody(invocation, KIND.RESULT, endNs, this.#body(value, options));
     });
   }
