@@ -1,14 +1,21 @@
-"""What it costs to print spans as OTLP JSON lines: directly, and through protobuf.
+"""What it costs to print spans as OTLP JSON lines and to read them: directly, and by protobuf.
 
-1,000 spans of plain invocations, and one span with a body of 6 MiB that has to be cut.
+
+1,000 spans of plain invocations, one span with a body of 6 MiB that has to be cut, and JSON of 512
+spans as an SDK sends it.
 
 python -m bench.otlp_lines [--runs 30] [--quick] [--json FILE] [--results DIR]
 """
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
+
+from google.protobuf.json_format import MessageToDict, ParseDict
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from bench.measure import interleaved
 from bench.results import Report, arguments
@@ -17,10 +24,15 @@ from exporter.otlp_json import to_json
 from exporter.otlp_lines import lines_of
 from exporter.record import Environment, Fate, Invocation, Payload
 from exporter.spans import SpanBuilder
+from extension.json_requests import protobuf_of
 
 SPANS = 1_000
 PROTOBUF = f"{SPANS:,} spans, through protobuf"
 LINES = f"{SPANS:,} spans, directly"
+BATCH_SPANS = 512
+"""What an SDK's batch processor exports at once."""
+READ_BY_PROTOBUF = f"JSON of {BATCH_SPANS} spans, by protobuf"
+READ = f"JSON of {BATCH_SPANS} spans, by tables"
 BODY_BYTES = 6 * 1024 * 1024
 
 
@@ -65,6 +77,46 @@ def contestants() -> dict[str, Callable[[], float]]:
     return found
 
 
+def batch() -> ExportTraceServiceRequest:
+    """Of spans with nine attributes each."""
+    request = ExportTraceServiceRequest()
+    scope = request.resource_spans.add().scope_spans.add()
+    attributes = [
+        KeyValue(key=f"http.request.key{n}", value=AnyValue(string_value="value of some length"))
+        for n in range(8)
+    ]
+    attributes.append(KeyValue(key="http.response.status_code", value=AnyValue(int_value=200)))
+    for number in range(1, BATCH_SPANS + 1):
+        scope.spans.add(
+            trace_id=b"t" * 16,
+            span_id=number.to_bytes(8, "big"),
+            parent_span_id=b"p" * 8,
+            name="GET /orders",
+            kind=3,
+            start_time_unix_nano=1_764_000_000_000_000_000,
+            end_time_unix_nano=1_764_000_000_100_000_000,
+            attributes=attributes,
+        )
+    return request
+
+
+def through_protobuf(text: bytes) -> bytes:
+    """What the library's own reader makes of its own JSON."""
+    data: bytes = ParseDict(json.loads(text), ExportTraceServiceRequest()).SerializeToString()
+    return data
+
+
+def readers() -> dict[str, Callable[[], float]]:
+    """Each makes the same bytes, of the JSON that it takes."""
+    request = batch()
+    own, theirs = to_json(request).encode(), json.dumps(MessageToDict(request)).encode()
+    assert protobuf_of(own) == through_protobuf(theirs)
+    return {
+        READ_BY_PROTOBUF: timed(lambda: through_protobuf(theirs)),
+        READ: timed(lambda: protobuf_of(own)),
+    }
+
+
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--runs", type=int)
@@ -72,11 +124,13 @@ def main() -> None:
     report = Report(
         "otlp_lines",
         options,
-        ("exporter",),
-        "Printing spans as lines of OTLP JSON, as `fallback: stdout` does, and by way of protobuf.",
+        ("exporter", "extension/otlp_from_json.py", "extension/json_requests.py"),
+        "Printing spans as lines of OTLP JSON, as `fallback: stdout` does, and reading an SDK's "
+        "JSON, beside protobuf's own way.",
     )
     runs = options.runs or (3 if options.quick else 30)
     report.timings("spans as lines", interleaved(contestants(), runs), "ms", PROTOBUF)
+    report.timings("JSON to protobuf", interleaved(readers(), runs), "ms", READ_BY_PROTOBUF)
     report.finish()
 
 

@@ -1,44 +1,57 @@
 """OTLP/HTTP on loopback, for OpenTelemetry SDKs in other languages: descriptors for the loop.
 
 A request is answered as soon as it is whole and its spans are in memory, so the function's
-exporter waits for no collector. Where there is no room it is told to come again.
+exporter waits for no collector. Where there is no room it is told to come again. JSON is converted
+in a thread, for it takes long enough to be felt by who waits for `/next`.
 """
 
 from __future__ import annotations
 
 import select
 import socket
+import time
+from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from extension import otlp_requests
 from extension.http1_request import CONTINUE, Request, RequestError, RequestParser
-from extension.otlp_requests import MAX_BODY_BYTES, Spans
+from extension.otlp_requests import JSON, MAX_BODY_BYTES, PROTOBUF, Spans
+from extension.worker import Worker
 
 HOST = "127.0.0.1"
 MAX_CONNECTIONS = 16
 """One for each exporter; Node's agents hold several."""
 MAX_HELD_BYTES = 8 * 1024 * 1024
-"""Of requests that are not whole yet, all connections together."""
+"""Of requests that are not whole yet, all connections together; as much of JSON that waits."""
 MAX_DISCARDED_BYTES = 2 * MAX_BODY_BYTES
 """Read after a refusal, so that its answer is not lost to a reset."""
+MAX_CONVERSION_WAIT_S = 0.3
+"""At SHUTDOWN, for JSON that has come: a part of its window, which is for sending."""
 _READ_BYTES = 65_536
 _BAD_ENDING = "otlp_cut_off"
 
 
 class _Client:
-    """One connection. `discarding` None, or what may still be read and thrown away."""
+    """One connection. `discarding` None, or what may still be read and thrown away.
 
-    __slots__ = ("discarding", "outgoing", "parser", "socket")
+    `converting` is the request whose JSON is being converted: meanwhile nothing is read.
+    """
+
+    __slots__ = ("converting", "discarding", "outgoing", "parser", "socket")
 
     def __init__(self, connection: socket.socket) -> None:
         self.socket = connection
         self.parser = RequestParser(MAX_BODY_BYTES)
         self.outgoing = b""
         self.discarding: int | None = None
+        self.converting: Request | None = None
 
     @property
     def is_idle(self) -> bool:
-        return not self.outgoing and (self.discarding is not None or self.parser.is_idle)
+        if self.outgoing or self.converting is not None:
+            return False
+        return self.discarding is not None or self.parser.is_idle
 
     def send(self, data: bytes) -> None:
         """Now, or as soon as the socket takes it. Raises OSError."""
@@ -63,6 +76,9 @@ class OtlpReceiver:
         self._has_room = has_room
         self._clients: dict[int, _Client] = {}
         """The one that was heard of last comes last."""
+        self._converter: Worker[Spans | RequestError] | None = None
+        self._converting: deque[tuple[_Client, int]] = deque()
+        """Each with its body's size, in the order of what comes out of the converter."""
         self._listener = socket.create_server((HOST, port), backlog=MAX_CONNECTIONS)
         self._listener.setblocking(False)
 
@@ -77,7 +93,10 @@ class OtlpReceiver:
         found = [
             (descriptor, select.POLLOUT if client.outgoing else select.POLLIN)
             for descriptor, client in self._clients.items()
+            if client.converting is None
         ]
+        if self._converter is not None:
+            found.append((self._converter.fileno(), select.POLLIN))
         return [*found, (self._listener.fileno(), select.POLLIN)]
 
     def advance(self, ready: set[int]) -> list[Spans]:
@@ -88,22 +107,29 @@ class OtlpReceiver:
         taken: list[Spans] = []
         for descriptor in readable:
             self._advance_one(descriptor, taken)
+        if self._converter is not None and self._converter.fileno() in ready:
+            for worth in self._converter.take():
+                client, _ = self._converting.popleft()
+                self._converted(client, worth, taken)
         return taken
 
     def drain(self) -> list[Spans]:
         """All that the sockets hold now: nobody sends any more."""
         taken: list[Spans] = []
         poll = select.poll()
+        until_s = time.monotonic() + MAX_CONVERSION_WAIT_S
         for _ in range(MAX_HELD_BYTES // _READ_BYTES):
             now: list[tuple[int, int]] = self.descriptors()
             for descriptor, events in now:
                 poll.register(descriptor, events)
-            ready = {descriptor for descriptor, _ in poll.poll(0)}
+            left_s = max(0.0, until_s - time.monotonic()) if self._converting else 0.0
+            ready = {descriptor for descriptor, _ in poll.poll(left_s * 1000)}
             for descriptor, _ in now:
                 poll.unregister(descriptor)
             if not ready:
                 break
             taken += self.advance(ready)
+        self._count(_BAD_ENDING, len(self._converting))
         return taken
 
     def close(self) -> None:
@@ -160,12 +186,15 @@ class OtlpReceiver:
 
     def _serve(self, descriptor: int, client: _Client, taken: list[Spans]) -> None:
         try:
-            while client.discarding is None:
+            while client.discarding is None and client.converting is None:
                 request = client.parser.next()
                 if request is None:
                     break
-                self._answer(client, request, taken)
-            else:
+                if otlp_requests.encoding_of(request) == JSON:
+                    self._convert(client, request, taken)
+                else:
+                    self._answer(client, request, _worth(request), taken)
+            if client.discarding is not None:
                 return
             if client.parser.take_continue():
                 client.send(CONTINUE)
@@ -177,37 +206,75 @@ class OtlpReceiver:
         except OSError:
             self._drop(descriptor)
 
-    def _answer(self, client: _Client, request: Request, taken: list[Spans]) -> None:
-        try:
-            spans = otlp_requests.spans_of(request)
-            in_hand = sum(len(one.data) for one in taken)
-            if spans.count and not self._has_room(in_hand + len(spans.data)):
-                raise RequestError(503, "no room for more spans; the collector is behind")
-        except RequestError as error:
-            if not request.keep_alive or request.method == "HEAD":
-                self._refuse(client, error, with_body=request.method != "HEAD")
-                return
-            self._count(otlp_requests.reason_of(error))
-            client.send(otlp_requests.refused(error, keep_alive=True))
+    def _convert(self, client: _Client, request: Request, taken: list[Spans]) -> None:
+        """Have its JSON read in the thread, which begins with the first one."""
+        size = len(request.body)
+        if sum(waiting for _, waiting in self._converting) + size > MAX_HELD_BYTES:
+            error = RequestError(503, f"over {MAX_HELD_BYTES} bytes of JSON that is not read yet")
+            self._answer(client, request, error, taken)
             return
-        if spans.count:
-            taken.append(spans)
+        if self._converter is None:
+            self._converter = Worker(_told)
+            self._converter.start()
+        client.converting = request
+        self._converting.append((client, size))
+        self._converter.submit(partial(_worth, request))
+
+    def _converted(self, client: _Client, worth: Spans | RequestError, taken: list[Spans]) -> None:
+        request, client.converting = client.converting, None
+        if request is None:
+            return  # it was refused in the meantime
+        descriptor = client.socket.fileno()
+        try:
+            self._answer(client, request, worth, taken)
+        except OSError:
+            self._drop(descriptor)
+            return
+        self._serve(descriptor, client, taken)
+
+    def _answer(
+        self, client: _Client, request: Request, worth: Spans | RequestError, taken: list[Spans]
+    ) -> None:
+        encoding = otlp_requests.encoding_of(request)
+        if isinstance(worth, Spans) and worth.count:
+            in_hand = sum(len(one.data) for one in taken)
+            if not self._has_room(in_hand + len(worth.data)):
+                worth = RequestError(503, "no room for more spans; the collector is behind")
+        if isinstance(worth, RequestError):
+            if not request.keep_alive or request.method == "HEAD":
+                self._refuse(client, worth, encoding, with_body=request.method != "HEAD")
+                return
+            self._count(otlp_requests.reason_of(worth))
+            client.send(otlp_requests.refused(worth, encoding, keep_alive=True))
+            return
+        if worth.count:
+            taken.append(worth)
         if not request.keep_alive:
             self._finish(client)
-        client.send(otlp_requests.accepted(keep_alive=request.keep_alive))
+        client.send(otlp_requests.accepted(encoding, keep_alive=request.keep_alive))
 
-    def _refuse(self, client: _Client, error: RequestError, *, with_body: bool = True) -> None:
+    def _refuse(
+        self,
+        client: _Client,
+        error: RequestError,
+        encoding: str = PROTOBUF,
+        *,
+        with_body: bool = True,
+    ) -> None:
         """Answer, and take no more from this connection."""
         self._count(otlp_requests.reason_of(error))
         self._finish(client)
         try:
-            client.send(otlp_requests.refused(error, keep_alive=False, with_body=with_body))
+            client.send(
+                otlp_requests.refused(error, encoding, keep_alive=False, with_body=with_body)
+            )
         except OSError:
             client.discarding = 0
 
     @staticmethod
     def _finish(client: _Client) -> None:
         client.discarding = MAX_DISCARDED_BYTES
+        client.converting = None
         client.parser = RequestParser(MAX_BODY_BYTES)
 
     def _drop(self, descriptor: int) -> None:
@@ -216,3 +283,15 @@ class OtlpReceiver:
     def _count(self, reason: str, count: int = 1) -> None:
         if count:
             self.counts[reason] = self.counts.get(reason, 0) + count
+
+
+def _worth(request: Request) -> Spans | RequestError:
+    try:
+        return otlp_requests.spans_of(request)
+    except RequestError as error:
+        return error
+
+
+def _told(error: Exception) -> RequestError:
+    """What the thread ran into, memory say, told to whoever sent it."""
+    return RequestError(400, f"its JSON could not be read: {type(error).__name__}")

@@ -14,6 +14,7 @@ from fifo.errors import ProtocolError
 
 PATH = "/v1/traces"
 PROTOBUF = "application/x-protobuf"
+JSON = "application/json"
 MAX_BODY_BYTES = 4 * 1024 * 1024
 """As it comes and inflated: the Collector's own default for one gRPC message."""
 RETRY_AFTER_S = 5
@@ -33,7 +34,10 @@ _RPC_CODES = {400: 3, 404: 12, 405: 12, 413: 8, 415: 3, 431: 8, 501: 12, 503: 14
 
 @dataclass(frozen=True, slots=True)
 class Spans:
-    """An SDK's spans: `data` is an ExportTraceServiceRequest of `count`, of these traces."""
+    """An SDK's spans: `data` is an ExportTraceServiceRequest of `count`, of these traces.
+
+    In protobuf's bytes, whichever way it came.
+    """
 
     data: bytes
     count: int
@@ -47,14 +51,19 @@ def spans_of(request: Request) -> Spans:
         raise RequestError(404, f"only {PATH} is here")
     if request.method != "POST":
         raise RequestError(405, f"{PATH} takes POST")
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != PROTOBUF:
-        raise RequestError(415, f"Content-Type must be {PROTOBUF} (OTEL: http/protobuf)")
+    kind = _content_type(request)
+    if kind not in (PROTOBUF, JSON):
+        raise RequestError(415, f"Content-Type must be {PROTOBUF} or {JSON}")
     coding = request.headers.get("content-encoding", "identity").lower()
     if coding not in ("gzip", "identity", ""):
         raise RequestError(415, "Content-Encoding must be gzip or identity")
     data = _inflated(request.body) if coding == "gzip" else request.body
     try:
+        if kind == JSON:
+            # With the first one: most functions never send any.
+            from extension.json_requests import protobuf_of
+
+            data = protobuf_of(data)
         count, trace_ids = otlp_bytes.spans_in(data)
     except otlp_bytes.TooManyError as error:
         raise RequestError(413, str(error)) from error
@@ -76,19 +85,31 @@ def _inflated(body: bytes) -> bytes:
     return data
 
 
-def accepted(*, keep_alive: bool) -> bytes:
-    """200 with an empty ExportTraceServiceResponse, which has no bytes."""
-    return answer(200, b"", {"Content-Type": PROTOBUF}, keep_alive=keep_alive)
+def encoding_of(request: Request) -> str:
+    """`JSON` where it is in JSON, else `PROTOBUF`: the answer is in the same."""
+    return JSON if _content_type(request) == JSON else PROTOBUF
 
 
-def refused(error: RequestError, *, keep_alive: bool, with_body: bool = True) -> bytes:
+def _content_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def accepted(encoding: str, *, keep_alive: bool) -> bytes:
+    """200 with an empty ExportTraceServiceResponse, which has no bytes in protobuf."""
+    body = b"{}" if encoding == JSON else b""
+    return answer(200, body, {"Content-Type": encoding}, keep_alive=keep_alive)
+
+
+def refused(
+    error: RequestError, encoding: str, *, keep_alive: bool, with_body: bool = True
+) -> bytes:
     """The answer to what was refused, a google.rpc.Status in it."""
-    headers = {"Content-Type": PROTOBUF}
+    headers = {"Content-Type": encoding}
     if error.status == 405:
         headers["Allow"] = "POST"
     if error.status == 503:
         headers["Retry-After"] = str(RETRY_AFTER_S)
-    body = _status(_RPC_CODES[error.status], str(error)) if with_body else b""
+    body = _status(_RPC_CODES[error.status], str(error), encoding) if with_body else b""
     return answer(error.status, body, headers, keep_alive=keep_alive)
 
 
@@ -97,7 +118,11 @@ def reason_of(error: RequestError) -> str:
     return _REASON_OF.get(error.status, BAD)
 
 
-def _status(code: int, message: str) -> bytes:
+def _status(code: int, message: str, encoding: str) -> bytes:
     """google.rpc.Status: code 1 (varint), message 2; a message of less than 128 bytes."""
+    if encoding == JSON:
+        from extension.json_requests import status_of
+
+        return status_of(code, message)
     text = message.encode()[:127].decode("utf-8", "ignore").encode()
     return bytes((0x08, code, 0x12, len(text))) + text

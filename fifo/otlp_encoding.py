@@ -10,6 +10,8 @@ import logging
 import struct
 from collections.abc import Mapping, Sequence
 
+from fifo.otlp_fields import ONE_BYTE, message, varint
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -43,7 +45,6 @@ _EVENT_TIME = struct.Struct("<BQ").pack  # Event: 1
 _DOUBLE = struct.Struct("<Bd").pack  # AnyValue: 4
 _SPAN_FLAGS = struct.Struct("<BBI").pack  # Span: 16, whose tag has two bytes
 _LINK_FLAGS = struct.Struct("<BI").pack  # Link: 6
-_ONE_BYTE = [bytes((number,)) for number in range(0x80)]
 
 _logger = logging.getLogger(__name__)
 
@@ -95,13 +96,13 @@ class SpanEncoder:
                     self._kept(self._resources, resource, self._resource), {}
                 )
                 group = scopes.setdefault(self._kept(self._scopes, scope, self._scope), [])
-            group.append(_message(b"\x12", self._span(span)))
+            group.append(message(b"\x12", self._span(span)))
         return b"".join(
-            _message(
+            message(
                 b"\x0a",
                 resource
                 + b"".join(
-                    _message(b"\x12", scope + b"".join(encoded)) for scope, encoded in found.items()
+                    message(b"\x12", scope + b"".join(encoded)) for scope, encoded in found.items()
                 ),
             )
             for resource, found in groups.items()
@@ -121,15 +122,15 @@ class SpanEncoder:
     def _resource(self, resource: "Resource") -> bytes:
         """ResourceSpans without the spans."""
         attributes = b"".join(self._attributes(b"\x0a", resource.attributes))
-        return _message(b"\x0a", attributes) + _text(b"\x1a", resource.schema_url)
+        return message(b"\x0a", attributes) + _text(b"\x1a", resource.schema_url)
 
     def _scope(self, scope: "InstrumentationScope | None") -> bytes:
         """ScopeSpans without the spans."""
         if scope is None:
-            return _message(b"\x0a", b"")
+            return message(b"\x0a", b"")
         attributes = b"".join(self._attributes(b"\x1a", scope.attributes))
         named = _text(b"\x0a", scope.name) + _text(b"\x12", scope.version)
-        return _message(b"\x0a", named + attributes) + _text(b"\x1a", scope.schema_url)
+        return message(b"\x0a", named + attributes) + _text(b"\x1a", scope.schema_url)
 
     def _span(self, span: "ReadableSpan") -> bytes:
         context, parent, status = span.context, span.parent, span.status
@@ -141,7 +142,7 @@ class SpanEncoder:
             _kept_text(self._names, b"\x2a", span.name),
             b"\x30",
             # `_value_` is Enum's own name for it; `value` costs a call.
-            _ONE_BYTE[span.kind._value_ + 1],
+            ONE_BYTE[span.kind._value_ + 1],
             _TIMES(0x39, span.start_time or 0, 0x41, span.end_time or 0),
         ]
         if context.trace_state:
@@ -151,21 +152,21 @@ class SpanEncoder:
             parts += b"\x22\x08", parent.span_id.to_bytes(8, "big")
         parts += self._attributes(b"\x4a", span.attributes)
         if span.dropped_attributes:
-            parts += b"\x50", _varint(span.dropped_attributes)
+            parts += b"\x50", varint(span.dropped_attributes)
         # The SDK copies its lists for whoever asks; most are empty, which they tell at once.
         if getattr(span, "_events", True):
-            parts += [_message(b"\x5a", self._event(event)) for event in span.events]
+            parts += [message(b"\x5a", self._event(event)) for event in span.events]
         if span.dropped_events:
-            parts += b"\x60", _varint(span.dropped_events)
+            parts += b"\x60", varint(span.dropped_events)
         if getattr(span, "_links", True):
-            parts += [_message(b"\x6a", self._link(link)) for link in span.links]
+            parts += [message(b"\x6a", self._link(link)) for link in span.links]
         if span.dropped_links:
-            parts += b"\x70", _varint(span.dropped_links)
+            parts += b"\x70", varint(span.dropped_links)
         if status is not None:
             number = status.status_code._value_
             if number or status.description:
-                code = b"\x18" + _ONE_BYTE[number] if number else b""
-                parts.append(_message(b"\x7a", _text(b"\x12", status.description) + code))
+                code = b"\x18" + ONE_BYTE[number] if number else b""
+                parts.append(message(b"\x7a", _text(b"\x12", status.description) + code))
             else:
                 parts.append(b"\x7a\x00")
         remote = parent is not None and parent.is_remote
@@ -176,7 +177,7 @@ class SpanEncoder:
         parts = [_EVENT_TIME(0x09, event.timestamp or 0), _text(b"\x12", event.name)]
         parts += self._attributes(b"\x1a", event.attributes)
         if event.dropped_attributes:
-            parts += b"\x20", _varint(event.dropped_attributes)
+            parts += b"\x20", varint(event.dropped_attributes)
         return b"".join(parts)
 
     def _link(self, link: "Link") -> bytes:
@@ -189,7 +190,7 @@ class SpanEncoder:
         ]
         parts += self._attributes(b"\x22", link.attributes)
         if link.dropped_attributes:
-            parts += b"\x28", _varint(link.dropped_attributes)
+            parts += b"\x28", varint(link.dropped_attributes)
         parts.append(_LINK_FLAGS(0x35, _flags(context)))
         return b"".join(parts)
 
@@ -200,9 +201,9 @@ class SpanEncoder:
             try:
                 if type(value) is int and 0 <= value < 0x80:
                     encoded.append(
-                        _message(
+                        message(
                             tag,
-                            self._key(key) + b"\x12\x02\x18" + _ONE_BYTE[value],
+                            self._key(key) + b"\x12\x02\x18" + ONE_BYTE[value],
                         )
                     )
                 elif type(value) is str and len(value) <= MAX_KEPT_TEXT:
@@ -211,13 +212,13 @@ class SpanEncoder:
                         pair = self._pair(tag, key, value)
                     encoded.append(pair)
                 else:
-                    encoded.append(_message(tag, self._key(key) + _any_value(b"\x12", value)))
+                    encoded.append(message(tag, self._key(key) + _any_value(b"\x12", value)))
             except Exception as error:  # noqa: BLE001 - the others of them are as good as before
                 _logger.warning("the attribute %r is left out: %s", key, error)
         return encoded
 
     def _pair(self, tag: bytes, key: str, value: str) -> bytes:
-        encoded = _message(tag, self._key(key) + _any_value(b"\x12", value))
+        encoded = message(tag, self._key(key) + _any_value(b"\x12", value))
         if len(self._pairs) >= MAX_KEYS:
             self._pairs.clear()
         self._pairs[tag, key, value] = encoded
@@ -249,7 +250,7 @@ def _any_value(tag: bytes, value: "Any") -> bytes:
     """An AnyValue under `tag`; raises ValueError or TypeError where it cannot be one."""
     if isinstance(value, str):
         data = value.encode()
-        encoded = b"\x0a" + _varint(len(data)) + data
+        encoded = b"\x0a" + varint(len(data)) + data
     elif value is None:
         encoded = b""
     elif isinstance(value, bool):
@@ -257,42 +258,26 @@ def _any_value(tag: bytes, value: "Any") -> bytes:
     elif isinstance(value, int):
         if not _MIN_INTEGER <= value <= _MAX_INTEGER:
             raise ValueError(f"{value} has more than 64 bits")
-        encoded = b"\x18" + _varint(value & 0xFFFF_FFFF_FFFF_FFFF)
+        encoded = b"\x18" + varint(value & 0xFFFF_FFFF_FFFF_FFFF)
     elif isinstance(value, float):
         encoded = _DOUBLE(0x21, value)
     elif isinstance(value, bytes):
-        encoded = _message(b"\x3a", value)
+        encoded = message(b"\x3a", value)
     elif isinstance(value, Sequence):
-        encoded = _message(b"\x2a", b"".join([_any_value(b"\x0a", one) for one in value]))
+        encoded = message(b"\x2a", b"".join([_any_value(b"\x0a", one) for one in value]))
     elif isinstance(value, Mapping):
         pairs = [
-            _message(b"\x0a", _text(b"\x0a", str(key)) + _any_value(b"\x12", one))
+            message(b"\x0a", _text(b"\x0a", str(key)) + _any_value(b"\x12", one))
             for key, one in value.items()
         ]
-        encoded = _message(b"\x32", b"".join(pairs))
+        encoded = message(b"\x32", b"".join(pairs))
     else:
         raise TypeError(f"{type(value).__name__} is no type of OTLP's")
-    return _message(tag, encoded)
+    return message(tag, encoded)
 
 
 def _text(tag: bytes, text: "str | None") -> bytes:
-    return _message(tag, text.encode()) if text else b""
-
-
-def _message(tag: bytes, data: bytes) -> bytes:
-    size = len(data)
-    return tag + (_ONE_BYTE[size] if size < 0x80 else _varint(size)) + data
-
-
-def _varint(number: int) -> bytes:
-    if number < 0x80:
-        return _ONE_BYTE[number]
-    groups = []
-    while number >= 0x80:
-        groups.append(number & 0x7F | 0x80)
-        number >>= 7
-    groups.append(number)
-    return bytes(groups)
+    return message(tag, text.encode()) if text else b""
 
 
 def _flags(context: "SpanContext | None") -> int:

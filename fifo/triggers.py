@@ -36,6 +36,9 @@ MAX_DECODED = 65_536
 MAX_HEADER_BYTES = 8_192
 """Of one Kafka header: the longest that is used, a baggage."""
 
+MAX_UNIX_S = 253_402_300_800
+"""10000-01-01: what comes later has no time of ISO 8601's plain form."""
+
 _METHODS = frozenset(
     ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY")
 )
@@ -255,7 +258,8 @@ def _query(event: "dict[str, Any]", found: Found) -> None:
     pairs: list[str] = []
     for name, values in given.items():
         for value in values[:MAX_HEADERS] if isinstance(values, list) else (values,):
-            pairs.append(f"{name}={value}")
+            if isinstance(value, str):
+                pairs.append(f"{name}={value}")
         if len(pairs) > MAX_HEADERS:
             break
     found.put("url.query", "&".join(pairs))
@@ -320,7 +324,7 @@ def _carrier_of_record(record: object) -> "dict[str, str]":
     return carrier or _message_attributes(_part(record, "Sns", "MessageAttributes"), "Value")
 
 
-def _messaging(found: Found, system: str, destination: str) -> None:
+def _messaging(found: Found, system: str, destination: object) -> None:
     found.trigger = PUBSUB
     found.put("messaging.system", system)
     found.put("messaging.operation.type", "process")
@@ -365,7 +369,7 @@ def _dynamodb(first: "dict[str, Any]", found: Found) -> None:
     found.put("faas.document.collection", _named(first.get("eventSourceARN"), "table"))
     found.put("faas.document.operation", _OPERATIONS.get(str(first.get("eventName")), ""))
     seconds = _part(first, "dynamodb").get("ApproximateCreationDateTime")
-    if isinstance(seconds, int | float):
+    if type(seconds) in (int, float) and 0 <= seconds < MAX_UNIX_S:
         found.put("faas.document.time", time.strftime(_ISO_8601, time.gmtime(seconds)))
 
 
@@ -410,7 +414,7 @@ def _msk(event: "dict[str, Any]", found: Found) -> bool:
     batches = [one for one in partitions.values() if isinstance(one, list) and one]
     count = sum(map(len, batches))
     first = _part({"": batches[0][0]}, "") if batches else {}
-    _messaging(found, "kafka", str(first.get("topic", "")))
+    _messaging(found, "kafka", first.get("topic"))
     _batch(found, count)
     if len(batches) == 1 and type(first.get("partition")) is int:
         found.put("messaging.destination.partition.id", str(first["partition"]))
@@ -437,10 +441,11 @@ def _kafka_headers(record: object) -> "dict[str, str]":
     headers = record.get("headers") if isinstance(record, dict) else None
     carrier: dict[str, str] = {}
     for header in headers[:MAX_HEADERS] if isinstance(headers, list) else ():
-        for name in header:
+        for name in header if isinstance(header, dict) else ():
             lower = name.lower()
             value = header[name]
-            if lower in _USED_HEADERS and len(value) <= MAX_HEADER_BYTES:
+            known = lower in _USED_HEADERS and isinstance(value, list)
+            if known and len(value) <= MAX_HEADER_BYTES:
                 carrier[lower] = bytes([one & 0xFF for one in value]).decode(errors="replace")
             break  # one header has one name
     return carrier

@@ -2,15 +2,55 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Iterator
 
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from exporter.otlp_json import to_value
 from extension.http1_request import Request, RequestError, RequestParser
-from extension.otlp_requests import MAX_BODY_BYTES, reason_of, refused, spans_of
+from extension.otlp_from_json import request_bytes
+from extension.otlp_requests import (
+    JSON,
+    MAX_BODY_BYTES,
+    PROTOBUF,
+    encoding_of,
+    reason_of,
+    refused,
+    spans_of,
+)
 from fuzz.draw import Draw, split
 
 MAX_REQUESTS = 64
 _TRACES = b"POST /v1/traces HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-protobuf\r\n"
+_JSON_TRACES = _TRACES.replace(b"x-protobuf", b"json") + b"Content-Length: "
+_ATTRIBUTES = (
+    b'[{"key":"a","value":{"arrayValue":{"values":[{"intValue":"-1"},{"doubleValue":"NaN"}]}}},'
+    b'{"key":"b","value":{"kvlistValue":{"values":[{"key":"c","value":{"bytesValue":"-_8"}}]}}},'
+    b'{"key":"d","value":{"boolValue":false}},{"value":{"stringValue":"\\ud800"}},{"value":{}}]'
+)
+_SPAN = (
+    b'{"traceId":"0af7651916cd43dd8448eb211c80319c","spanId":"b7ad6b7169203331","kind":3,'
+    b'"startTimeUnixNano":"1700000000000000000","endTimeUnixNano":1.7e18,"droppedLinksCount":1,'
+    b'"status":{"code":2,"message":"m"},"events":[{"name":"e","attributes":[]}],"flags":257,'
+    b'"links":[{"traceId":"0af7651916cd43dd8448eb211c80319c","spanId":"b7ad6b7169203331"}],'
+    b'"attributes":' + _ATTRIBUTES + b"}"
+)
+_REQUEST = (
+    b'{"resourceSpans":[{"resource":{"attributes":[],"entityRefs":[{"idKeys":[""]}]},'
+    b'"scopeSpans":[{"scope":{"name":"s"},"spans":[' + _SPAN + b"]}]}]}"
+)
+_JSON = {
+    "span": _REQUEST,
+    "nothing": b"{}",
+    "cut": _REQUEST[:-9],
+    "deep": b'{"resourceSpans":' + b"[" * 2_000,
+    "list": b"[]",
+    "number": _REQUEST.replace(b"1.7e18", b"1e99"),
+    "name": _REQUEST.replace(b'"kind":3', b'"kind":"SPAN_KIND_CLIENT"'),
+    "id": _REQUEST.replace(b"b7ad", b"zzzz"),
+}
 
 Read = tuple[list[tuple[object, ...]], int]
 """What each request is worth, and the status that ended the connection, 0 for none."""
@@ -21,7 +61,9 @@ def check(data: bytes) -> None:
 
     - however a stream is split, the same requests come out of it, and the same refusal;
     - a body is within its bound; what is refused has an answer and a reason for the ledger;
-    - what a request holds is passed on as it came, and is counted.
+    - what a request holds is passed on as it came, and is counted;
+    - what comes of JSON is protobuf that its own library reads, of as many spans, and in JSON again
+      it comes to the same.
     """
     draw = Draw(data)
     flags, seed = draw.byte(), draw.byte()
@@ -41,7 +83,7 @@ def _read(parts: list[bytes]) -> Read:
                 found.append(_worth(request))
             parser.take_continue()
     except RequestError as error:
-        _answered(error)
+        _answered(error, PROTOBUF)
         return found, error.status
     return found, 0
 
@@ -51,15 +93,20 @@ def _worth(request: Request) -> tuple[object, ...]:
     try:
         spans = spans_of(request)
     except RequestError as error:
-        _answered(error)
+        _answered(error, encoding_of(request))
         return request.method, request.target, error.status
     assert len(spans.data) <= MAX_BODY_BYTES
     assert len(spans.trace_ids) <= spans.count
+    if encoding_of(request) == JSON:
+        message = ExportTraceServiceRequest.FromString(spans.data)
+        assert request_bytes(to_value(message)) == spans.data
     return request.method, request.target, spans.count, spans.data
 
 
-def _answered(error: RequestError) -> None:
-    answer = refused(error, keep_alive=False)
+def _answered(error: RequestError, encoding: str) -> None:
+    answer = refused(error, encoding, keep_alive=False)
+    if encoding == JSON:
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["message"]
     assert answer.startswith(b"HTTP/1.1 %d " % error.status)
     assert reason_of(error).startswith("otlp_")
 
@@ -87,7 +134,9 @@ def seeds() -> Iterator[tuple[str, bytes]]:
     yield "both", b"\0\0" + _TRACES + length + chunks
     yield "method", b"\0\0GET /v1/traces HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
     yield "path", b"\0\0POST /v1/metrics HTTP/1.1\r\nConnection: close\r\n\r\n"
-    yield "kind", b"\0\0POST /v1/traces HTTP/1.1\r\nContent-Type: application/json\r\n\r\n"
+    yield "kind", b"\0\0POST /v1/traces HTTP/1.1\r\nContent-Type: text/plain\r\n\r\n"
+    for name, text in _JSON.items():
+        yield f"json-{name}", b"\0\0" + _JSON_TRACES + b"%d\r\n\r\n%b" % (len(text), text)
     yield "version", b"\0\0POST /v1/traces HTTP/3\r\n\r\n"
     yield "long", b"\0\0" + _TRACES + b"Content-Length: 99999999\r\n\r\n"
     yield "groups", b"\0\0" + _TRACES + b"Content-Length: 4\r\n\r\n\x0a\x02\x0b\x0c"

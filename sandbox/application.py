@@ -67,6 +67,8 @@ class Deployed:
     source: EventSource | None = None
     opt: Opt | None = None
     """What its layers put there; its extensions are started then, and no others."""
+    runtime_command: tuple[str, ...] | None = None
+    """Of another language's runtime; None: Python's."""
 
 
 OnInvoked = Callable[[str, InvocationResult, float], None]
@@ -101,6 +103,7 @@ class Application(Closing):
                     self._told(one),
                     str(one.opt.extensions) if one.opt else extensions_directory,
                     opt=one.opt,
+                    runtime_command=one.runtime_command,
                     on_line=_prefixed(on_line, one.function.name),
                     telemetry=telemetry,
                 ),

@@ -16,7 +16,7 @@ from json import JSONDecodeError, JSONDecoder
 from json.decoder import scanstring  # type: ignore[attr-defined]  # not in its stub
 from typing import TYPE_CHECKING, Any, TextIO
 
-from exporter.otlp_json import OtlpJsonError, from_value
+from extension.otlp_from_json import OtlpJsonError, from_value
 
 if TYPE_CHECKING:
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest

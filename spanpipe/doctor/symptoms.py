@@ -854,20 +854,20 @@ _REASONS = (
         _WARNING,
         "The receiver was sent what is no OTLP request",
         "It answered 400 or 431 on localhost:4318.",
-        "Correct the exporter in the function: OTLP/HTTP with protobuf.",
+        "Correct the exporter in the function: OTLP/HTTP with protobuf or JSON.",
     ),
     (
         "otlp_not_served",
         _WARNING,
         "The receiver was asked for what it does not take",
-        "Another path, method or content type than POST /v1/traces with protobuf.",
-        "Set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf in the function, and traces alone.",
+        "Another path, method or content type than POST /v1/traces with protobuf or JSON.",
+        "Set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf or http/json in the function; traces alone.",
     ),
     (
         "otlp_too_large",
         _WARNING,
         "The receiver was sent too large a request",
-        "Over 4 MiB, also inflated, or over 1,024 spans.",
+        "Over 4 MiB, also inflated, over 1,024 spans, or JSON of over 262,144 values.",
         "Lower the SDK's OTEL_BSP_MAX_EXPORT_BATCH_SIZE.",
     ),
     (
@@ -881,7 +881,7 @@ _REASONS = (
         "otlp_cut_off",
         _WARNING,
         "A request to the receiver was cut off",
-        "The function's exporter ended, or was frozen, in the middle of it.",
+        "The exporter ended or was frozen in the middle of it, or its JSON came at the very end.",
         "Let the SDK flush before the handler returns.",
     ),
     (

@@ -14,10 +14,10 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 
 from exporter.encoder import encoded
-from exporter.otlp_json import from_value
 from exporter.otlp_lines import MIN_LINE_BYTES, lines_of
 from exporter.outcome import Outcome, Verdict
 from exporter.values import replace
+from extension.otlp_from_json import from_value
 from spanpipe.batches import Batch, Batches
 from spanpipe.patience import Patience
 from tests.core.test_otlp_lines import RESOURCES, made

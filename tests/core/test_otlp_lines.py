@@ -17,10 +17,11 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode,
 from opentelemetry.trace.span import TraceState
 
 from exporter.encoder import encoded
-from exporter.otlp_json import OtlpJsonError, from_value, to_value
+from exporter.otlp_json import to_value
 from exporter.otlp_lines import MAX_LINE_BYTES, MIN_LINE_BYTES, Line, lines_of
 from exporter.passed_lines import passed_lines
 from exporter.record import Passed
+from extension.otlp_from_json import OtlpJsonError, from_value
 
 BODY, TRUNCATED, KIND = (
     f"spanpipe.result.{name}" for name in ("body", "truncated", "content_kind")
@@ -277,8 +278,8 @@ def test_a_limit_that_holds_no_identity_is_refused() -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ({"resourceSpans": 1}, "not iterable"),
-        ({"resourceSpans": [1]}, "attribute 'get'"),
+        ({"resourceSpans": 1}, "^resourceSpans: '1' is no list$"),
+        ({"resourceSpans": [1]}, r"^resourceSpans\[0\]: '1' is no object$"),
         ({"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": "zz"}]}]}]}, "'zz' is no ID"),
         ({"resourceSpans": [{"scopeSpans": [{"spans": [{"name": "x"}]}]}]}, "a span has no ID"),
         ({"resourceSpans": [{"scopeSpans": [{"spans": [{"kind": {}}]}]}]}, "kind"),

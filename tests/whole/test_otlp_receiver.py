@@ -12,7 +12,7 @@ from collectors.ports import free_port
 from sandbox.environment import LambdaEnvironment
 from sandbox.launcher import write_extensions
 from sandbox.receiver import Receiver
-from tests.shells.test_otlp_receiver import OK, post, request_of
+from tests.shells.test_otlp_receiver import JSON, JSON_OK, OK, json_of, post, request_of
 from tests.whole.configured import configured
 from tests.whole.test_flush import IDLE_S, SLACK_S
 
@@ -83,10 +83,12 @@ def test_what_comes_after_the_answer_leaves_with_the_next_boundary(
     assert names == [b"t" * 16, b"u" * 16]
 
 
-def test_next_is_not_delayed_by_whoever_sends(tmp_path: Path) -> None:
-    """Half requests, large ones and a flood of small ones, while functions run."""
+@pytest.mark.parametrize("kind", ["protobuf", "json"])
+def test_next_is_not_delayed_by_whoever_sends(tmp_path: Path, kind: str) -> None:
+    """Half requests, large ones of either kind and a flood of small ones, while functions run."""
     port = free_port()
-    large = post(request_of(*(bytes((1 + index % 255,)) * 16 for index in range(1_000))))
+    data = request_of(*(bytes((1 + index % 255,)) * 16 for index in range(1_000)))
+    large = post(data) if kind == "protobuf" else post(json_of(data), JSON)
     with Receiver() as receiver:
         with environment(tmp_path, receiver, port, "captured_function.captured") as env:
             env.invoke(b"{}")
@@ -102,5 +104,7 @@ def test_next_is_not_delayed_by_whoever_sends(tmp_path: Path) -> None:
                     assert last.idle_s is not None
                     assert last.responded_s is not None
                     held.append(last.idle_s - last.responded_s)
+                answers = 8 * (OK if kind == "protobuf" else JSON_OK)
+                assert client.makefile("rb").read(len(answers)) == answers
         assert len([span for span in receiver.spans() if span.name == "GET"]) == 8_000
     assert sorted(held)[len(held) // 2] < SLACK_S, held

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from collectors.ports import free_port
-from exporter.otlp_json import from_value
+from extension.otlp_from_json import from_value
 from sandbox.receiver import Receiver
 from tests.conformance import deviations
 

@@ -18,8 +18,8 @@ import pytest
 from collectors import breaking
 from collectors.ports import free_port
 from exporter.encoder import encoded
-from exporter.otlp_json import from_value
 from exporter.otlp_lines import MIN_LINE_BYTES, lines_of
+from extension.otlp_from_json import from_value
 from sandbox.receiver import Receiver
 from tests.core.test_batches import spans_of
 from tests.core.test_otlp_log import csv, events, wrapped

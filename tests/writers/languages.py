@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.whole.fetch import CACHE, cannot
+from tests.whole.fetch import CACHE, cannot, making
 
 ROOT = Path(__file__).resolve().parents[2]
 WRITERS = ROOT / "writers"
@@ -42,6 +43,36 @@ def succeed(command: list[str], folder: Path, **environ: str) -> str:
     )
     assert done.returncode == 0, done.stdout[-8000:]
     return done.stdout
+
+
+def node_modules(name: str, packages: Sequence[str]) -> Path:
+    """The folder with `packages` from npm, installed once into the cache, and our own beside them.
+
+    Skips the test by name where they cannot be had.
+    """
+    npm = tool("npm")
+    wanted = hashlib.sha256(" ".join(packages).encode()).hexdigest()[:12]
+    kept = CACHE / f"{name}-{wanted}"
+    with making(kept) as wanting:
+        if wanting:
+            made = kept.with_name(f"{kept.name}.making")
+            command = [
+                npm,
+                "install",
+                "--loglevel=error",
+                "--no-audit",
+                "--no-fund",
+                "--prefix",
+                str(made),
+            ]
+            done = subprocess.run(
+                [*command, *packages], capture_output=True, text=True, check=False
+            )
+            if done.returncode:
+                cannot(f"{packages} cannot be installed: {done.stderr.strip()[-300:]}")
+            (made / "node_modules" / "spanpipe").symlink_to(WRITERS / "node")
+            made.rename(kept)
+    return kept / "node_modules"
 
 
 def cargo(*arguments: str, folder: Path = WRITERS / "rust") -> str:

@@ -9,14 +9,13 @@
 //
 // Nothing here blocks, panics or fails: where there is no extension nothing is sent, where the
 // pipe cannot take a message it goes by file, and what is over the bounds is dropped and counted.
-// It follows PROTOCOL.md, is one file, and needs the standard library alone.
+// It follows PROTOCOL.md, is two files, and needs the standard library alone.
 package spanpipe
 
 import (
 	"bytes"
 	"crypto/rand"
 	"encoding/binary"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -67,9 +66,8 @@ const (
 )
 
 var (
-	noSpan      [8]byte
-	requestID   = regexp.MustCompile(`\A[A-Za-z0-9_-]{1,128}\z`)
-	traceParent = regexp.MustCompile(`\A00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})\z`)
+	noSpan    [8]byte
+	requestID = regexp.MustCompile(`\A[A-Za-z0-9_-]{1,128}\z`)
 )
 
 // Context is what the runtime says of an invocation; what is not known stays empty.
@@ -82,8 +80,11 @@ type Context struct {
 	LogStream          string
 	XRayHeader         string
 	TenantID           string
-	// TraceParent is the caller's, as in W3C's header; one that is none is not taken.
+	// TraceParent and TraceState are the caller's, as in W3C's headers; what is none is not taken.
 	TraceParent string
+	TraceState  string
+	// Event, as it came, in JSON: what is not given above is read out of it.
+	Event []byte
 }
 
 // Body is a captured body of a kind of its own; any other value is sent as JSON.
@@ -172,12 +173,13 @@ func (writer *Writer) Faults() int {
 
 // Invocation ends with Result or Error. A nil one is good for nothing, and does no harm.
 type Invocation struct {
-	writer  *Writer
-	prefix  []byte
-	traceID [16]byte
-	spanID  [8]byte
-	flags   byte
-	spent   time.Duration
+	writer     *Writer
+	prefix     []byte
+	traceID    [16]byte
+	spanID     [8]byte
+	flags      byte
+	traceState string
+	spent      time.Duration
 }
 
 // Start sends START; nil where nothing is to be sent for this invocation.
@@ -196,11 +198,7 @@ func (writer *Writer) start(context Context) *Invocation {
 		return nil
 	}
 	invocation := &Invocation{writer: writer, flags: 1}
-	parent := context.TraceParent
-	if !invocation.adopt(parent) {
-		parent = ""
-		draw(invocation.traceID[:])
-	}
+	called := writer.adopt(invocation, context)
 	draw(invocation.spanID[:])
 	invocation.prefix = prefix(context.RequestID, invocation.spanID)
 	ahead := os.Getenv("AWS_LAMBDA_INITIALIZATION_TYPE") == "provisioned-concurrency"
@@ -212,26 +210,46 @@ func (writer *Writer) start(context Context) *Invocation {
 		coldStart: !writer.started && !ahead,
 		traceID:   invocation.traceID, startNs: nowNs(), deadlineMs: deadlineMs,
 		memoryMB: context.MemoryMB, pid: uint32(os.Getpid()),
-		texts: []field{
+		texts: append([]field{
 			{1, context.InvokedFunctionARN}, {2, context.LogGroup}, {3, context.LogStream},
-			{4, context.XRayHeader}, {5, context.TenantID}, {7, parent},
-		},
+			{4, context.XRayHeader}, {5, context.TenantID},
+		}, called...),
 	})
 	writer.started = true
 	writer.handOver(invocation, kindStart, body)
 	return invocation
 }
 
-// adopt takes the caller's trace; false where the text names none.
-func (invocation *Invocation) adopt(text string) bool {
-	found := traceParent.FindStringSubmatch(text)
-	if found == nil || strings.Trim(found[1], "0") == "" || strings.Trim(found[2], "0") == "" {
-		return false
+// adopt takes the caller's trace, or draws one; what START says of the caller.
+func (writer *Writer) adopt(invocation *Invocation, context Context) (said []field) {
+	var links []spanContext
+	caller, known := carrier{context.TraceParent, context.TraceState}.context()
+	if !known && readsTraceContext(writer.policy) {
+		var parent *spanContext
+		if parent, links = callersOf(context.Event); parent != nil {
+			caller, known = *parent, true
+		}
 	}
-	flags, _ := hex.DecodeString(found[3])
-	invocation.flags = flags[0]
-	_, err := hex.Decode(invocation.traceID[:], []byte(found[1]))
-	return err == nil
+	if known {
+		invocation.traceID, invocation.flags = caller.traceID, caller.flags
+		invocation.traceState = caller.traceState
+		said = append(said, field{7, caller.text()}, field{8, caller.traceState})
+	} else {
+		draw(invocation.traceID[:])
+	}
+	var told []string
+	for _, link := range links {
+		told = append(told, link.text())
+	}
+	return append(said, field{11, strings.Join(told, " ")})
+}
+
+// TraceState is the caller's, to be passed on beside TraceParent; "" where there is none.
+func (invocation *Invocation) TraceState() string {
+	if invocation == nil {
+		return ""
+	}
+	return invocation.traceState
 }
 
 // Request sends the handler's event, where the extension's policy asks for it.
@@ -637,6 +655,7 @@ type policy struct {
 	generation                               uint32
 	enabled, response, exporterDown, request bool
 	maxBodyBytes                             uint32
+	propagators                              string
 }
 
 // defaultPolicy holds until a record is known.
@@ -656,7 +675,31 @@ func decodePolicy(record []byte) (policy, bool) {
 		enabled:    flags&1 != 0, response: flags&2 != 0,
 		exporterDown: flags&4 != 0, request: flags&8 != 0,
 		maxBodyBytes: binary.BigEndian.Uint32(record[8:]),
+		propagators:  policyText(record, 1),
 	}, true
+}
+
+// policyText is the text of that tag behind the record's fixed part; "" where there is none.
+func policyText(record []byte, tag byte) string {
+	length := int(binary.BigEndian.Uint16(record[16:]))
+	if 22+length > len(record) {
+		return ""
+	}
+	texts := record[22 : 22+length]
+	if crc32.ChecksumIEEE(texts) != binary.BigEndian.Uint32(record[18:]) {
+		return ""
+	}
+	for len(texts) >= 3 {
+		end := 3 + int(binary.BigEndian.Uint16(texts[1:]))
+		if end > len(texts) {
+			return ""
+		}
+		if texts[0] == tag {
+			return string(texts[3:end])
+		}
+		texts = texts[end:]
+	}
+	return ""
 }
 
 // bodyOf is the value as JSON, and what JSON cannot hold described.

@@ -27,11 +27,92 @@ var (
 	opening = prefix(request, span)
 )
 
+type callerVector struct {
+	Name        string            `json:"name"`
+	Propagators []string          `json:"propagators"`
+	EventPath   string            `json:"event_path"`
+	Event       json.RawMessage   `json:"event"`
+	Texts       map[string]string `json:"texts"`
+}
+
+// elsewhere are carriers, and links, that this writer does not look for: PROTOCOL.md has them all.
+var elsewhere = map[string]bool{
+	"Kafka: one record": true, "Kafka: bytes as Java's, a header for each": true,
+	"Kafka: two records": true, "CloudFront": true,
+	"SQS: one message and its X-Ray header": true,
+}
+
+func TestAnEventsCallerIsThePythonWriters(t *testing.T) {
+	data, err := os.ReadFile("../../tests/vectors/callers.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var vectors struct {
+		Events []callerVector `json:"events"`
+	}
+	if err := json.Unmarshal(data, &vectors); err != nil {
+		t.Fatal(err)
+	}
+	held := 0
+	for _, one := range vectors.Events {
+		if one.EventPath != "" || strings.Contains(strings.Join(one.Propagators, ","), "b3") {
+			continue
+		}
+		t.Setenv("OTEL_PROPAGATORS", strings.Join(one.Propagators, ","))
+		want := []string{one.Texts["7"], one.Texts["8"], one.Texts["11"]}
+		if elsewhere[one.Name] || !strings.Contains(strings.Join(one.Propagators, ","), "tracecontext") {
+			want = []string{"", "", ""}
+			if one.Name == "SQS: one message and its X-Ray header" {
+				want = []string{one.Texts["7"], one.Texts["8"], ""}
+			}
+		}
+		got := []string{"", "", ""}
+		for _, said := range (&Writer{}).adopt(&Invocation{}, Context{Event: one.Event}) {
+			got[map[byte]int{7: 0, 8: 1, 11: 2}[said.tag]] = said.text
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: got %q, want %q", one.Name, got, want)
+		}
+		if got[0] != "" || got[2] != "" {
+			held++
+		}
+	}
+	if held < 15 {
+		t.Errorf("%d events with a caller", held)
+	}
+}
+
+func TestPropagatorsAreNamedByTheEnvironmentOrThePolicy(t *testing.T) {
+	for _, one := range []struct {
+		environ, policy string
+		want            bool
+	}{
+		{"", "", true}, {"b3", "", false}, {"b3, tracecontext", "", true}, {"none,tracecontext", "", false},
+		{"", "xray", false}, {"", "tracecontext", true}, {"b3", "tracecontext", false},
+	} {
+		t.Setenv("OTEL_PROPAGATORS", one.environ)
+		if got := readsTraceContext(policy{propagators: one.policy}); got != one.want {
+			t.Errorf("%+v: %v", one, got)
+		}
+	}
+}
+
+func TestAnEventThatIsNoneOrTooLongIsLeft(t *testing.T) {
+	long := `{"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00","a":"` +
+		strings.Repeat("x", maxEventBytes) + `"}`
+	for _, event := range []string{"", "traceparent", `["traceparent"]`, `{"traceparent":7}`, long} {
+		if parent, links := callersOf([]byte(event)); parent != nil || links != nil {
+			t.Errorf("taken: %.80s", event)
+		}
+	}
+}
+
 type vector struct {
 	Name      string `json:"name"`
 	Hex       string `json:"hex"`
 	BodyHex   string `json:"body_hex"`
 	RecordHex string `json:"first_16_bytes_hex"`
+	TextsHex  string `json:"texts_hex"`
 }
 
 func vectors(t *testing.T) map[string]vector {
@@ -137,10 +218,11 @@ func TestEveryPolicyIsRead(t *testing.T) {
 		},
 		"disabled, exporter down, requests captured": {generation: 7, exporterDown: true, request: true},
 		"propagators and a carrier's place": {
-			generation: 8, enabled: true, response: true, maxBodyBytes: 1,
+			generation: 8, enabled: true, response: true, maxBodyBytes: 1, propagators: "xray,b3",
 		},
 	} {
-		record := append(unhex(t, vectors(t)[name].RecordHex), make([]byte, recordBytes-16)...)
+		record := make([]byte, recordBytes)
+		copy(record, unhex(t, vectors(t)[name].RecordHex+vectors(t)[name].TextsHex))
 		if got, ok := decodePolicy(record); !ok || got != want {
 			t.Errorf("%s: got %+v", name, got)
 		}
@@ -165,17 +247,22 @@ func TestACutIsNeverInsideACharacter(t *testing.T) {
 }
 
 func TestACallersSpanIsTakenOrNoneIs(t *testing.T) {
-	caller := "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
+	given := "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
 	invocation := &Invocation{flags: 1, spanID: span}
-	if !invocation.adopt(caller) {
-		t.Fatal("not taken")
+	said := (&Writer{}).adopt(invocation, Context{TraceParent: given, TraceState: "a=1 ,b=2"})
+	if want := []field{{7, given}, {8, "a=1,b=2"}, {11, ""}}; !reflect.DeepEqual(said, want) {
+		t.Errorf("got %v", said)
 	}
-	if got := invocation.TraceParent(); got != caller[:36]+hex.EncodeToString(span[:])+"-00" {
+	if got := invocation.TraceParent(); got != given[:36]+hex.EncodeToString(span[:])+"-00" {
 		t.Errorf("got %s", got)
 	}
-	zeros := strings.Replace(caller, "b7ad6b7169203331", "0000000000000000", 1)
-	for _, wrong := range []string{"", "00", caller[1:], strings.ToUpper(caller), zeros, caller + "-x"} {
-		if (&Invocation{}).adopt(wrong) {
+	if got := invocation.TraceState(); got != "a=1,b=2" {
+		t.Errorf("got %s", got)
+	}
+	zeros := strings.Replace(given, "b7ad6b7169203331", "0000000000000000", 1)
+	for _, wrong := range []string{"", "00", given[1:], strings.ToUpper(given), zeros, given + "-x"} {
+		said := (&Writer{}).adopt(&Invocation{}, Context{TraceParent: wrong, TraceState: "a=1"})
+		if want := []field{{11, ""}}; !reflect.DeepEqual(said, want) {
 			t.Errorf("taken: %s", wrong)
 		}
 	}

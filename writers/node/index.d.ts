@@ -39,5 +39,5 @@ export function emit(value: unknown): void;
 /** The current span as W3C's header `traceparent`; "" outside an invocation. */
 export function traceparent(): string;
 
-/** Adds `traceparent`, `tracestate` and `baggage`, for a call to somewhere else. */
+/** Adds the headers of the propagators that are in force, for a call to somewhere else. */
 export function inject<Headers extends Record<string, any>>(headers: Headers): Headers;

@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"strings"
@@ -28,8 +29,13 @@ type answer struct {
 
 func main() {
 	writer := spanpipe.FromEnv()
-	lambda.Start(func(ctx context.Context, given order) (*answer, error) {
-		invocation := started(ctx, writer)
+	lambda.Start(func(ctx context.Context, event json.RawMessage) (*answer, error) {
+		invocation := started(ctx, writer, event)
+		var given order
+		if err := json.Unmarshal(event, &given); err != nil {
+			invocation.Error("ValueError", err.Error(), "")
+			return nil, err
+		}
 		value, err := handler(given, invocation)
 		if err != nil {
 			invocation.Error("ValueError", err.Error(), "")
@@ -40,12 +46,13 @@ func main() {
 	})
 }
 
-func started(ctx context.Context, writer *spanpipe.Writer) *spanpipe.Invocation {
+func started(ctx context.Context, writer *spanpipe.Writer, event []byte) *spanpipe.Invocation {
 	told := spanpipe.Context{
 		MemoryMB:   uint32(lambdacontext.MemoryLimitInMB),
 		LogGroup:   lambdacontext.LogGroupName,
 		LogStream:  lambdacontext.LogStreamName,
 		XRayHeader: os.Getenv("_X_AMZN_TRACE_ID"),
+		Event:      event, // a caller's trace goes on
 	}
 	told.Deadline, _ = ctx.Deadline()
 	if known, ok := lambdacontext.FromContext(ctx); ok {

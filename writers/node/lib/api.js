@@ -58,20 +58,21 @@ function emit(value) {
 function traceparent() {
   const here = storage.getStore();
   if (!here) return '';
-  const { invocation, spanId } = here;
-  return propagation.traceparent(invocation.traceId, spanId || invocation.spanId, invocation.flags);
+  const { traceId, spanId, flags } = contextOf(here);
+  return propagation.traceparent(traceId, spanId, flags);
 }
 
-/** Adds the headers of W3C's propagators, where they are in force. */
+function contextOf({ invocation, spanId }) {
+  const { traceId, flags, tracestate } = invocation;
+  return { traceId, spanId: spanId || invocation.spanId, flags, tracestate };
+}
+
+/** Adds the headers of the propagators that are in force, for a call to somewhere else. */
 function inject(headers) {
   const here = storage.getStore();
   if (!here) return headers;
-  const { propagators, tracestate, baggage } = here.invocation;
-  if (propagators.has('tracecontext')) {
-    headers.traceparent = traceparent();
-    if (tracestate) headers.tracestate = tracestate;
-  }
-  if (propagators.has('baggage') && baggage) headers.baggage = baggage;
+  const { propagators, baggage } = here.invocation;
+  propagation.inject(propagators, headers, contextOf(here), baggage);
   return headers;
 }
 

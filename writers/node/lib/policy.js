@@ -9,7 +9,7 @@ const RECORD_BYTES = 4096;
 /** Until a record is known. */
 const DEFAULT = Object.freeze({
   generation: 0, enabled: true, response: true, exporterDown: false, request: false,
-  maxBodyBytes: 65536, propagators: '', eventPath: '',
+  maxBodyBytes: 65536, propagators: '', eventPath: '', sampler: '',
 });
 
 /** null for anything that is no record of this version: keep what you know. */
@@ -29,6 +29,7 @@ function decode(record) {
     maxBodyBytes: record.readUInt32BE(8),
     propagators: texts.get(1) || '',
     eventPath: texts.get(2) || '',
+    sampler: texts.get(3) || '',
   };
 }
 

@@ -10,9 +10,12 @@
 const fs = require('node:fs');
 const { randomBytes } = require('node:crypto');
 
+const callers = require('./caller');
 const disk = require('./disk');
 const policies = require('./policy');
 const propagation = require('./propagation');
+const sampling = require('./sampling');
+const triggers = require('./triggers');
 const wire = require('./wire');
 const { Encoder, attributesText } = require('./json');
 
@@ -21,22 +24,28 @@ const { O_RDONLY, O_WRONLY } = fs.constants;
 
 /** For all hand-overs of one invocation together; what is over it is dropped and counted. */
 const BUDGET_NS = 50_000_000n;
+/** That a message into the pipe counts for: it cannot block, what takes longer is another's turn. */
+const LONGEST_WRITE_NS = 1_000_000n;
 /** Of the budget, for spans, events and partial results: the rest is kept for the end. */
 const DETAILS_NS = 40_000_000n;
 /** Where the wall clock and ours differ by more at START, it was set, or we were frozen. */
 const MAX_CLOCK_ERROR_NS = 2_000_000n;
 const MAX_U32 = 0xffffffff;
 
+/** The name of an EVENT whose attributes are the invocation's own. */
+const OUTCOME = 'spanpipe.outcome';
+
 class Invocation {
-  constructor(requestId, spanId, caller, names) {
+  constructor(requestId, { parent, baggage, trigger }, names, sampler) {
     this.requestId = requestId;
-    this.spanId = spanId;
-    this.traceId = caller.traceId || randomId(16);
-    this.flags = caller.flags;
-    this.tracestate = caller.tracestate;
-    this.baggage = caller.baggage;
+    this.spanId = randomId(8);
+    this.traceId = parent?.traceId || randomId(16);
+    this.flags = sampling.toldFlags(sampler, this.traceId, parent?.flags ?? null);
+    this.tracestate = parent?.tracestate ?? '';
+    this.baggage = baggage;
+    this.trigger = trigger;
     this.propagators = names;
-    this.prefix = wire.prefix(requestId, spanId);
+    this.prefix = wire.prefix(requestId, this.spanId);
     this.spentNs = 0n;
   }
 }
@@ -90,10 +99,9 @@ class Writer {
       if (this.#absent) return null;
       this.#settleClock();
       const names = propagation.propagators(this.#environ, this.policy);
-      const caller = propagation.callerOf(event, names, this.policy.eventPath);
-      const invocation = new Invocation(requestId, randomId(8), caller, names);
-      const parent = caller.traceId === null ? ''
-        : propagation.traceparent(caller.traceId, caller.spanId, caller.flags);
+      const xrayHeader = text(this.#environ._X_AMZN_TRACE_ID);
+      const caller = callers.callerOf(event, names, this.policy.eventPath, xrayHeader);
+      const invocation = new Invocation(requestId, caller, names, this.policy.sampler);
       const coldStart = !this.#started
         && this.#environ.AWS_LAMBDA_INITIALIZATION_TYPE !== 'provisioned-concurrency';
       this.#started = true;
@@ -108,11 +116,10 @@ class Writer {
           1: text(context.invokedFunctionArn),
           2: text(context.logGroupName),
           3: text(context.logStreamName),
-          4: text(this.#environ._X_AMZN_TRACE_ID),
+          4: xrayHeader,
           5: text(context.tenantId),
           6: text(event?.DurableExecutionArn),
-          7: parent,
-          8: caller.tracestate,
+          ...caller.texts,
         },
       }));
       if (this.policy.request) this.#request(invocation, event);
@@ -124,6 +131,12 @@ class Writer {
   result(invocation, value, options = {}) {
     this.#guarded(() => {
       const endNs = this.nowNs();
+      const outcome = triggers.outcomeOf(invocation.trigger, value);
+      if (outcome) {
+        this.#handOver(invocation, KIND.EVENT, wire.event(invocation.prefix, {
+          timeNs: endNs, spanId: null, name: OUTCOME, attributes: attributesText(outcome),
+        }));
+      }
       this.#sendBody(invocation, KIND.RESULT, endNs, this.#body(value, options));
     });
   }
@@ -260,6 +273,7 @@ class Writer {
   /** One message, by pipe or by file; false where it was dropped (and counted). */
   #handOver(invocation, kind, body) {
     const beganNs = process.hrtime.bigint();
+    let piped = false;
     this.#writerId ??= randomBytes(4).readUInt32BE();
     this.#counter += 1;
     if (invocation.spentNs >= this.#budgetNs) {
@@ -268,7 +282,8 @@ class Writer {
     }
     try {
       const framed = body.length <= wire.MAX_FRAMED_BYTES;
-      if (framed && this.#put(wire.frames(kind, this.#writerId, this.#counter, body))) return true;
+      piped = framed && this.#put(wire.frames(kind, this.#writerId, this.#counter, body));
+      if (piped) return true;
       const name = this.#files.write(wire.frame(kind, this.#writerId, this.#counter, body));
       if (name === null) {
         this.droppedCount += 1;
@@ -282,7 +297,8 @@ class Writer {
       }
       return true;
     } finally {
-      invocation.spentNs += process.hrtime.bigint() - beganNs;
+      const tookNs = process.hrtime.bigint() - beganNs;
+      invocation.spentNs += piped && tookNs > LONGEST_WRITE_NS ? LONGEST_WRITE_NS : tookNs;
     }
   }
 

@@ -239,8 +239,10 @@ test('the caller\'s trace goes on, in and out', async (t) => {
   assert.deepStrictEqual(headers, {
     accept: '*/*', traceparent: `00-${trace}-${own}-00`, tracestate: 'a=1,b@c=2', baggage: 'k=v',
   });
-  assert.deepStrictEqual(textsOf(body, PREFIX + 41).slice(-2),
-    [`00-${trace}-b7ad6b7169203331-00`, 'a=1,b@c=2']);
+  assert.deepStrictEqual(textsOf(body, PREFIX + 41).slice(-4), [
+    `00-${trace}-b7ad6b7169203331-00`, 'a=1,b@c=2', 'GET',
+    '{"faas.trigger":"http","http.request.method":"GET","url.scheme":"https"}',
+  ]);
 });
 
 test('a load balancer\'s headers of many values are read', async (t) => {

@@ -7,13 +7,27 @@ const os = require('node:os');
 const path = require('node:path');
 const { execFileSync } = require('node:child_process');
 
-const VECTORS = JSON.parse(
-  fs.readFileSync(path.join(__dirname, '../../../tests/vectors/stream.json'), 'utf8'),
+const { callerOf } = require('../lib/caller');
+
+const vectorsOf = (name) => JSON.parse(
+  fs.readFileSync(path.join(__dirname, '../../../tests/vectors', name), 'utf8'),
 );
+const VECTORS = vectorsOf('stream.json');
+const CALLERS = vectorsOf('callers.json');
 
 /** The vector of that name. */
 function vector(group, name) {
   return VECTORS[group].find((one) => one.name === name);
+}
+
+/** What the writer makes of an event, in the form of the vectors. */
+function told({ event, propagators, event_path: place, xray_header: header }) {
+  const { trigger, baggage, texts } = callerOf(event, propagators, place, header);
+  const { 10: attributes = '{}', ...others } = texts;
+  const kept = Object.entries(others).filter(([, text]) => text);
+  return {
+    trigger, texts: Object.fromEntries(kept), attributes: JSON.parse(attributes), baggage,
+  };
 }
 
 /** A folder that goes with the test; `fifo`: with a results FIFO and its reading end. */
@@ -74,4 +88,4 @@ function context(awsRequestId) {
   };
 }
 
-module.exports = { VECTORS, context, folder, vector };
+module.exports = { CALLERS, VECTORS, context, folder, told, vector };

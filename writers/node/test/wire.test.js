@@ -98,6 +98,7 @@ for (const one of VECTORS.mailbox) {
       generation: one.generation, enabled: one.enabled, response: one.response,
       exporterDown: one.exporter_down, request: one.request, maxBodyBytes: one.max_body_bytes,
       propagators: one.propagators ?? '', eventPath: one.event_path ?? '',
+      sampler: one.sampler ?? '',
     });
     for (const wrong of [record.subarray(1), Buffer.alloc(0), Buffer.alloc(4096)]) {
       assert.strictEqual(policies.decode(wrong), null);

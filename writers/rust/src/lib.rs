@@ -17,7 +17,11 @@
 //! counted. SIGPIPE must be ignored, as Rust's own start-up does.
 
 mod attributes;
+#[doc(hidden)]
+pub mod caller;
 mod disk;
+#[doc(hidden)]
+pub mod json;
 #[doc(hidden)]
 pub mod policy;
 #[doc(hidden)]

@@ -1,9 +1,9 @@
 //! The function's end of the channel.
 
+use crate::caller::{self, callers_of, names_tracecontext, SpanContext};
 use crate::disk::{open_fifo, random, NoFifo, Overflow};
 use crate::policy::{Policy, RECORD_BYTES};
 use crate::wire::{self, kind, Body, Failure};
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::path::PathBuf;
@@ -46,6 +46,10 @@ pub struct Context<'a> {
     pub tenant_id: &'a str,
     /// The caller's span, as in W3C's header of that name; one that is none is not taken.
     pub traceparent: &'a str,
+    /// W3C's header beside it.
+    pub tracestate: &'a str,
+    /// The event as it came, JSON: what is not given above is read out of it.
+    pub event: &'a str,
 }
 
 /// One for a process; it may be shared among threads and tasks.
@@ -111,6 +115,7 @@ struct Inner {
     trace_id: [u8; 16],
     span_id: [u8; 8],
     flags: u8,
+    tracestate: String,
     spent_ns: AtomicU64,
 }
 
@@ -155,6 +160,11 @@ impl Invocation {
     /// The invocation's span as W3C's header `traceparent`; "" where there is none.
     pub fn traceparent(&self) -> String {
         self.inner.as_ref().map_or_else(String::new, |inner| traceparent(inner, inner.span_id))
+    }
+
+    /// The caller's `tracestate`, to be passed on beside `traceparent`; "" where there is none.
+    pub fn tracestate(&self) -> &str {
+        self.inner.as_ref().map_or("", |inner| &inner.tracestate)
     }
 
     /// It ended with this.
@@ -298,6 +308,21 @@ struct State {
 }
 
 impl State {
+    /// The caller's span, and links as START has them.
+    fn callers(&self, context: &Context) -> (Option<SpanContext>, String) {
+        let given = SpanContext::of_headers(context.traceparent, context.tracestate);
+        let reads = match std::env::var("OTEL_PROPAGATORS") {
+            Ok(names) if !names.is_empty() => names_tracecontext(&names),
+            _ => self.policy.tracecontext,
+        };
+        if given.is_some() || !reads {
+            return (given, String::new());
+        }
+        let (parent, links) = callers_of(context.event);
+        let links: Vec<String> = links.iter().map(SpanContext::traceparent).collect();
+        (parent, links.join(" "))
+    }
+
     fn start(&mut self, context: &Context) -> Option<Inner> {
         self.read_policy();
         if !self.policy.enabled || !wire::valid_request_id(context.request_id) {
@@ -307,10 +332,11 @@ impl State {
         if self.absent {
             return None;
         }
-        let caller = parse_traceparent(context.traceparent);
-        let (trace_id, flags) = match caller {
-            Some((trace_id, flags)) => (trace_id, flags),
-            None => (random().ok()?, 1),
+        let (caller, links) = self.callers(context);
+        let parent = caller.as_ref().map_or_else(String::new, SpanContext::traceparent);
+        let (trace_id, flags, tracestate) = match caller {
+            Some(caller) => (caller.trace_id, caller.flags, caller.tracestate),
+            None => (random().ok()?, 1, String::new()),
         };
         let span_id = random().ok()?;
         let inner = Inner {
@@ -318,6 +344,7 @@ impl State {
             trace_id,
             span_id,
             flags,
+            tracestate,
             spent_ns: AtomicU64::new(0),
         };
         let initialised_ahead = std::env::var("AWS_LAMBDA_INITIALIZATION_TYPE")
@@ -335,7 +362,9 @@ impl State {
                 (3, context.log_stream),
                 (4, context.xray_header),
                 (5, context.tenant_id),
-                (7, if caller.is_some() { context.traceparent } else { "" }),
+                (7, &parent),
+                (8, &inner.tracestate),
+                (11, &links),
             ],
         };
         self.started = true;
@@ -511,50 +540,12 @@ fn now_ns() -> u64 {
 }
 
 fn traceparent(inner: &Inner, span_id: [u8; 8]) -> String {
-    let mut text = String::from("00-");
-    for byte in inner.trace_id {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text.push('-');
-    for byte in span_id {
-        let _ = write!(text, "{byte:02x}");
-    }
-    let _ = write!(text, "-{:02x}", inner.flags & 3);
-    text
-}
-
-/// Trace ID and flags of a header `traceparent`, of version 0; None for one that is none.
-fn parse_traceparent(text: &str) -> Option<([u8; 16], u8)> {
-    let mut parts = text.split('-');
-    let mut next = |length: usize| {
-        parts.next().filter(|one| {
-            let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-            one.len() == length && one.bytes().all(hex)
-        })
-    };
-    let (version, trace, span, flags) = (next(2)?, next(32)?, next(16)?, next(2)?);
-    if parts.next().is_some() || version != "00" || span.bytes().all(|byte| byte == b'0') {
-        return None;
-    }
-    let trace_id = u128::from_str_radix(trace, 16).ok().filter(|id| *id != 0)?;
-    Some((trace_id.to_be_bytes(), u8::from_str_radix(flags, 16).ok()?))
+    caller::traceparent(inner.trace_id, span_id, inner.flags)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-
-    #[test]
-    fn a_callers_span_is_taken_or_none_is() {
-        let (trace_id, flags) = parse_traceparent(CALLER).unwrap();
-        assert_eq!((trace_id[0], trace_id[15], flags), (0x0a, 0x9c, 1));
-        let zeros = CALLER.replace("b7ad6b7169203331", "0000000000000000");
-        let wrong = ["", "00", &CALLER[1..], &CALLER.to_uppercase(), &zeros, "ä-ö-ü-ß"];
-        assert!(wrong.iter().all(|text| parse_traceparent(text).is_none()));
-        assert!(parse_traceparent(&format!("{CALLER}-x")).is_none());
-    }
 
     #[test]
     fn without_an_extension_everything_does_nothing() {

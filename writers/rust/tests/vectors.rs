@@ -1,5 +1,7 @@
 //! The vectors that every writer is held to, byte for byte.
 
+use spanpipe::caller::{callers_of, names_tracecontext, SpanContext};
+use spanpipe::json::Json;
 use spanpipe::policy::Policy;
 use spanpipe::wire::{self, kind, Failure, SpanFields, Start};
 use spanpipe::Body;
@@ -137,9 +139,18 @@ fn policies() {
         exporter_down: true,
         request: true,
         max_body_bytes: 0,
+        tracecontext: true,
     };
     let name = "disabled, exporter down, requests captured";
     assert_eq!(Policy::decode(&record(name)), Some(second));
+    let name = "propagators and a carrier's place";
+    let texts = bytes(&vector(name, "texts_hex"));
+    let mut named = record(name);
+    named[16..16 + texts.len()].copy_from_slice(&texts);
+    let third = Policy { generation: 8, max_body_bytes: 1, ..Policy::default() };
+    assert_eq!(Policy::decode(&named), Some(Policy { tracecontext: false, ..third }));
+    named[23] ^= 1; // the texts alone are damaged
+    assert_eq!(Policy::decode(&named), Some(third));
     let mut damaged = record(name);
     damaged[4] ^= 1;
     for wrong in [&[] as &[u8], &record(name)[1..], &[0; 4096], &damaged] {
@@ -152,4 +163,81 @@ fn a_cut_is_never_inside_a_character() {
     let data = "aä€😀".as_bytes();
     let cuts: Vec<usize> = (0..12).map(|limit| wire::cut_utf8(data, limit).len()).collect();
     assert_eq!(cuts, [0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 10]);
+}
+
+/// Carriers that this writer does not look for: PROTOCOL.md has them all.
+const ELSEWHERE: [&str; 4] = [
+    "Kafka: one record",
+    "Kafka: bytes as Java's, a header for each",
+    "Kafka: two records",
+    "CloudFront",
+];
+/// Its link is of X-Ray's format.
+const XRAY_LINK: &str = "SQS: one message and its X-Ray header";
+
+#[test]
+fn an_events_caller_is_the_python_writers() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/vectors/callers.json");
+    let text = std::fs::read_to_string(path).unwrap();
+    let lines = text.lines().map(|line| line.trim_end_matches(','));
+    let mut held = 0;
+    for line in lines.filter(|line| line.starts_with("  {\"name\"")) {
+        let one = Json::parse(line).unwrap();
+        let told = |key: &str| one.get(key).and_then(Json::text).unwrap().to_owned();
+        let names = one.get("propagators").unwrap().items();
+        let only_w3c = names.iter().all(|name| !name.text().unwrap().contains("b3"));
+        if !told("event_path").is_empty() || !only_w3c {
+            continue;
+        }
+        let name = told("name");
+        let names: Vec<&str> = names.iter().map(|name| name.text().unwrap()).collect();
+        let text = |tag| one.get("texts").unwrap().get(tag).and_then(Json::text).unwrap_or("");
+        let mut expected = [text("7"), text("8"), text("11")].map(str::to_owned);
+        if ELSEWHERE.contains(&name.as_str()) || !names_tracecontext(&names.join(",")) {
+            expected = Default::default();
+        } else if name == XRAY_LINK {
+            expected[2].clear();
+        }
+        let event = line.split_once("\"event\": ").unwrap().1;
+        let event = event.rsplit_once(", \"trigger\": ").unwrap().0;
+        let (parent, links) = if names_tracecontext(&names.join(",")) {
+            callers_of(event)
+        } else {
+            (None, Vec::new())
+        };
+        let header = parent.as_ref().map_or_else(String::new, SpanContext::traceparent);
+        let state = parent.map_or_else(String::new, |parent| parent.tracestate);
+        let links: Vec<String> = links.iter().map(SpanContext::traceparent).collect();
+        held += usize::from(!header.is_empty() || !links.is_empty());
+        assert_eq!([header, state, links.join(" ")], expected, "{name}");
+    }
+    assert!(held >= 15, "{held} events with a caller");
+}
+
+#[test]
+fn what_is_no_event_or_too_long_is_left() {
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let event = format!("{{\"traceparent\":\"{parent}\",\"a\":\"AAAA\"}}");
+    assert_eq!(callers_of(&event).0.unwrap().traceparent(), parent);
+    let long = event.replace("AAAA", &"x".repeat(1 << 20));
+    let deep = event.replace("\"AAAA\"", &("[".repeat(100_000) + &"]".repeat(100_000)));
+    for wrong in [&long, &deep, &event[1..], "[\"traceparent\"]", "traceparent", ""] {
+        assert_eq!(callers_of(wrong), (None, Vec::new()));
+    }
+}
+
+#[test]
+fn json_is_read_as_it_is_written() {
+    let text =
+        r#" {"a" : ["\u00e4\ud83d\ude00\n\"", -1.5e3, true, null, {}], "b": "\ud83dx", "b": []} "#;
+    let found = Json::parse(text).unwrap();
+    let item = |text: &str| Json::Text(text.to_owned());
+    let items = [item("ä😀\n\""), Json::Other, Json::Other, Json::Other, Json::Object(vec![])];
+    assert_eq!(found.get("a").unwrap().items(), items);
+    assert_eq!(found.get("b"), Some(&Json::List(vec![])));
+    assert_eq!(found.members()[1].1, item("\u{fffd}x"));
+    for wrong in ["", "{", "[1", "\"a", "{\"a\"}", "[1 2]", "[] x", "\"\\x\"", "\"\\u00g0\"", "{,}"]
+    {
+        assert_eq!(Json::parse(wrong), None, "{wrong}");
+    }
 }

@@ -12,7 +12,8 @@ async fn main() -> Result<(), Error> {
 
 /// The handler, with its start and its end told.
 async fn captured(writer: &Writer, event: LambdaEvent<Value>) -> Result<Value, Error> {
-    let invocation = started(writer, &event.context);
+    let text = event.payload.to_string();
+    let invocation = started(writer, &event.context, &text);
     match handler(&event.payload, &invocation).await {
         Ok(value) => {
             invocation.result(&Body::json(&value.to_string()));
@@ -25,7 +26,7 @@ async fn captured(writer: &Writer, event: LambdaEvent<Value>) -> Result<Value, E
     }
 }
 
-fn started(writer: &Writer, context: &Context) -> Invocation {
+fn started(writer: &Writer, context: &Context, event: &str) -> Invocation {
     let config = &context.env_config;
     writer.start(&spanpipe::Context {
         request_id: &context.request_id,
@@ -35,6 +36,7 @@ fn started(writer: &Writer, context: &Context) -> Invocation {
         log_group: &config.log_group,
         log_stream: &config.log_stream,
         xray_header: context.xray_trace_id.as_deref().unwrap_or(""),
+        event, // a caller's trace goes on
         ..spanpipe::Context::default()
     })
 }
