@@ -9,10 +9,10 @@ import pytest
 from google.protobuf.json_format import ParseDict
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from collectors.ports import free_port
 from sandbox.environment import Function, LambdaEnvironment
 from sandbox.launcher import write_extensions
 from sandbox.receiver import Receiver
-from tests.collectors import closed_port
 from tests.whole.test_otlp_receiver import connected
 from tests.writers.languages import WRITERS, node_modules, tool
 
@@ -35,7 +35,7 @@ def test_the_json_of_javascripts_exporter_is_taken(tmp_path: Path, compression: 
     shutil.copy(WRITERS / "node" / "example" / "bootstrap.mjs", code)
     packages = node_modules("javascript-exporter", PACKAGES)
     (code / "node_modules").symlink_to(packages)
-    port = closed_port()
+    port = free_port()
     config = tmp_path / "spanpipe.yaml"
     config.write_text(f"receiver: {{otlp_http: {{enabled: true, port: {port}}}}}\n")
     with Receiver() as receiver:
