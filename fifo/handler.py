@@ -74,7 +74,9 @@ def _capture(
                 without_our_frame(error)
                 raise
         token = current_invocation.set(invocation)
-        outer = current_span_id.set(None)
+        outer = current_span_id.get()
+        if outer is not None:
+            current_span_id.set(None)
         # Only where the function exports with it: then what it traces hangs on our span.
         otel = current.otel
         attached = otel.attach(invocation) if otel is not None else None
@@ -88,7 +90,8 @@ def _capture(
             if current.otel is not None:
                 current.otel.detach(attached)
             sender.current = None
-            current_span_id.reset(outer)
+            if current_span_id.get() is not outer:
+                current_span_id.set(outer)
             current_invocation.reset(token)
         sender.result(invocation, result, max_body_bytes=max_body_bytes, response=response)
         return result

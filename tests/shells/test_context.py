@@ -153,3 +153,24 @@ def test_a_batch_gives_links(reading_end: ReadingEnd, monkeypatch: pytest.Monkey
     assert (start.parent_span_id, start.links) == (None, (link, link))
     start = run(reading_end, monkeypatch, {"Records": [record]}, {})[0][0]
     assert (start.parent_span_id, start.links) == (bytes.fromhex(SPAN), ())
+
+
+def test_a_span_that_was_left_open_is_no_parent_later(
+    reading_end: ReadingEnd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not in the next invocation, nor after the handler."""
+    writer = Writer(str(reading_end.directory), environ={})
+    monkeypatch.setattr(current, "made_writer", writer)
+
+    @capture
+    def handler(event: Any, context: Any) -> Any:
+        with fifo.span("whole"):
+            pass
+        fifo.span("left open").__enter__()
+
+    handler({}, LambdaContext())
+    assert current.current_span_id.get() is None
+    handler({}, LambdaContext())
+    spans = [one for one in reading_end.messages() if isinstance(one, messages.Span)]
+    assert [(one.name, one.parent_span_id) for one in spans] == [("whole", None)] * 2
+    writer.close()
