@@ -16,6 +16,7 @@ from deploy.layer.errors import LayerError
 from deploy.layer.interpreter import RUNTIME, interpreter
 from deploy.layer.pins import read_pins
 from deploy.layer.platforms import PYTHONS, Architecture
+from deploy.layer.reached import reached
 from deploy.layer.tree import (
     EXECUTABLE,
     FUNCTION,
@@ -98,10 +99,11 @@ def _name(runtimes: str, architecture: Architecture, *, grpc: bool) -> str:
 
 def _put_ours(tree: Tree) -> None:
     """What both sides run, from this repository; the function's path has `fifo` alone, and
-    `spanpipe`, which hands it on."""
-    for package in ("fifo", "exporter", "extension"):
-        for path in sorted((ROOT / package).glob("*.py")):
-            put(tree, f"{PACKAGES}/{package}/{path.name}", File(path.read_bytes()))
+    `spanpipe`, which hands it on. The extension's has what it imports."""
+    sources = _sources("fifo", "exporter", "extension")
+    for module in reached(sources, "extension.__main__"):
+        name = module.replace(".", "/") + ("" if "." in module else "/__init__")
+        put(tree, f"{PACKAGES}/{name}.py", File(sources[module]))
     configuration = File((ROOT / "config.yaml").read_bytes())
     put(tree, f"{PACKAGES}/extension/config.yaml", configuration)
     for path in sorted((ROOT / "fifo").glob("*.py")):
@@ -125,6 +127,15 @@ def _put_ours(tree: Tree) -> None:
     for folder in (PACKAGES, FUNCTION):
         put(tree, f"{folder}/{info}/METADATA", File(told.encode()))
     put(tree, f"{FUNCTION}/{info}/entry_points.txt", File(_entry_points()))
+
+
+def _sources(*packages: str) -> dict[str, bytes]:
+    """By dotted name; none of them has a package within."""
+    return {
+        package if path.stem == "__init__" else f"{package}.{path.stem}": path.read_bytes()
+        for package in packages
+        for path in (ROOT / package).glob("*.py")
+    }
 
 
 def _entry_points() -> bytes:
