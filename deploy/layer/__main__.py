@@ -12,9 +12,10 @@ from pathlib import Path
 
 from deploy.layer.archive import to_folder, to_zip
 from deploy.layer.build import ROOT, Layer, any_layer, python_layer
-from deploy.layer.bytecode import Compiler, interpreters
+from deploy.layer.bytecode import Compiler
 from deploy.layer.errors import LayerError
 from deploy.layer.platforms import ARCHITECTURES, PYTHONS
+from deploy.layer.pythons import pythons
 from deploy.layer.tree import total_bytes
 from deploy.layer.wheels import Index
 
@@ -29,8 +30,9 @@ def main() -> int:
     parser.add_argument("--grpc", action="store_true", help="with gRPC, for exporter: otlp_grpc")
     parser.add_argument("--out", type=Path, default=ROOT / "dist", metavar="FOLDER")
     options = parser.parse_args()
-    compiler = Compiler(interpreters(PYTHONS, os.environ))
     cache = ROOT / ".cache" / "layer"
+    at_hand = pythons(PYTHONS, os.environ, cache / "pythons")
+    compiler = Compiler(at_hand.found)
     index = Index(cache / "wheels")
     options.out.mkdir(parents=True, exist_ok=True)
     for python in PYTHONS:
@@ -38,7 +40,7 @@ def main() -> int:
         _say(
             f"Python {python}: byte code by {found}"
             if found
-            else f"Python {python}: NO byte code, no interpreter found here; "
+            else f"Python {python}: NO byte code: {at_hand.missing[python]}; "
             "the layer runs there, but compiles its modules at every cold start"
         )
     try:
