@@ -18,6 +18,7 @@ from typing import Any
 from packaging.utils import canonicalize_name
 
 from deploy.layer import debian
+from deploy.layer.debian_pins import read_debian_pins
 from deploy.layer.errors import LayerError
 from deploy.layer.pins import Pin
 from deploy.layer.platforms import Architecture
@@ -25,12 +26,16 @@ from deploy.layer.tree import EXECUTABLE, LICENSES, File, Tree, put
 from deploy.layer.wheels import Form, Index
 
 RUNTIME = "spanpipe/runtime"
-_ROOTS = ("python3-minimal", "libpython3-stdlib")
-_WANTED = re.compile(
+PINS = Path(__file__).with_name("debian.txt")
+RELEASE = "bookworm"
+"""Of Debian, which `PINS` are of: it has security updates until 2028, its Python until 2027."""
+ROOTS = ("python3-minimal", "libpython3-stdlib")
+WANTED = re.compile(
     r"(lib)?python3\.\d+-(minimal|stdlib)|libc6|libssl3(t64)?|zlib1g|libexpat1|libffi\d"
     r"|libbz2-1\.0|liblzma5|libuuid1"
 )
-"""The interpreter and the libraries of the modules that are kept."""
+"""Of `ROOTS` and all that they need, by whole name: the interpreter, and the libraries of the
+modules that are kept."""
 
 _PROGRAM = re.compile(r"usr/bin/python(3\.\d+)")
 _LIBRARY = re.compile(r"usr/lib/python3\.\d+/(.+)")
@@ -70,13 +75,15 @@ class Interpreter:
 
 def interpreter(architecture: Architecture, index: Index, cache: Path) -> Interpreter:
     """Raises LayerError where it cannot be had for `architecture`."""
-    packages = debian.fetch(_ROOTS, _WANTED, architecture, cache)
+    pins = read_debian_pins(PINS.read_text())
+    packages = debian.fetch([pin for pin in pins if pin.architecture == architecture.name], cache)
     files: dict[str, tuple[bytes, int]] = {}
     tree: Tree = {}
     for package in packages:
         files |= package.files()
     for package in packages:
-        put(tree, f"{LICENSES}/{package.name}/copyright", File(_copyright(package.name, files)))
+        name = package.pin.name
+        put(tree, f"{LICENSES}/{name}/copyright", File(_copyright(name, files)))
     python, program = next(
         (match[1], data)
         for path, (data, _) in sorted(files.items())
@@ -162,14 +169,15 @@ def _run(patchelf: Path, program: bytes, options: list[str]) -> tuple[str, bytes
 
 
 def _part(package: debian.Package) -> dict[str, Any]:
-    purl = f"pkg:deb/debian/{package.name}@{package.version}"
+    pin = package.pin
+    purl = f"pkg:deb/debian/{pin.name}@{pin.version}"
     return {
         "type": "library",
         "bom-ref": purl,
-        "name": package.name,
-        "version": package.version,
+        "name": pin.name,
+        "version": pin.version,
         "purl": purl,
-        "licenses": [{"license": {"name": f"see licenses/{package.name}/copyright"}}],
-        "hashes": [{"alg": "SHA-256", "content": package.sha256}],
-        "properties": [{"name": "spanpipe:package", "value": package.path.name}],
+        "licenses": [{"license": {"name": f"see licenses/{pin.name}/copyright"}}],
+        "hashes": [{"alg": "SHA-256", "content": pin.sha256}],
+        "properties": [{"name": "spanpipe:package", "value": pin.file_name}],
     }
