@@ -1,0 +1,123 @@
+"""The layer for other runtimes, in roots that hold neither a Python nor anything else of ours."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from deploy.layer.platforms import ARM64, Architecture
+from tests.whole.emulator import namespace_command
+from tests.whole.layers import PROBE, Built, built, here, static_function
+from tests.whole.places import LayerInRoot
+from tests.whole.roots import debian_root
+from tests.whole.scenario import ANSWERS, ESSENTIALS, essentials, on_emulator
+from tests.writers.languages import WRITERS
+
+__all__ = ["built"]
+
+pytestmark = pytest.mark.emulator
+
+ENVIRON = {"SPANPIPE_DIR": "/tmp", "LD_LIBRARY_PATH": "/lib64:/var/task:/opt/lib"}
+"""`/tmp` is the root's own. The function's libraries are not the interpreter's."""
+RELEASE = "trixie"
+"""Of Debian, with another libc than the layer has."""
+EMULATED_S = 60.0
+"""What QEMU may take for what a processor does in two seconds."""
+
+
+def place(
+    built: Built,
+    folder: Path,
+    command: list[str],
+    binds: Mapping[str, Path],
+    architecture: Architecture | None = None,
+) -> LayerInRoot:
+    """The layer for other runtimes in an empty root below `folder`."""
+    one = architecture or here()
+    root = folder / "root"
+    root.mkdir()
+    return LayerInRoot(built.opt(built.name("any", one.name)), root, command, binds, one.machine)
+
+
+def node_function(folder: Path) -> Path:
+    """The writer's example, with the package in it."""
+    code = folder / "code"
+    shutil.copytree(WRITERS / "node" / "example", code)
+    shutil.copytree(WRITERS / "node", code / "node_modules" / "spanpipe")
+    return code
+
+
+def test_a_node_function_on_another_debian(built: Built, tmp_path: Path) -> None:
+    """The scenario by our writer for Node.js, where another release's Node.js and what it needs are
+    all there is: every answer, one span each, with its fate."""
+    code = node_function(tmp_path)
+    binds = debian_root(RELEASE, ("nodejs",))
+    assert not list(binds["/usr"].glob("bin/python*"))
+    node = place(built, tmp_path, ["/usr/bin/node", "/var/task/bootstrap.mjs"], binds)
+    answers, spans, lines = on_emulator(tmp_path, code=code, environ=ENVIRON, layer=node)
+    assert (answers, essentials(spans)) == (ANSWERS, ESSENTIALS), lines
+    assert [[child["name"] for child in one["children"]] for one in spans] == [["work"]] * 6
+
+
+def test_a_root_with_nothing(built: Built, tmp_path: Path) -> None:
+    """An image that holds a static program and nothing else: the extension starts with the layer's
+    own interpreter, reaches `/next`, and sends the function's span."""
+    static = place(built, tmp_path, ["/function"], {"/function": static_function()})
+    (tmp_path / "code").mkdir()
+    answers, spans, lines = on_emulator(
+        tmp_path, [{"n": 1}], code=tmp_path / "code", environ=ENVIRON, layer=static, spans_each=1
+    )
+    told = [one["attributes"]["spanpipe.result.body"] for one in spans]
+    assert (answers, essentials(spans), told) == (
+        ["returned"],
+        [("returned", True)],
+        ['{"n":1}'],
+    ), lines
+
+
+def test_arm64_by_qemu(built: Built, tmp_path: Path) -> None:
+    """The same of the zip for arm64: its program is started by its own first line, registers, sends
+    the span of each invocation before it asks for the next, and ends with SHUTDOWN."""
+    static = place(built, tmp_path, ["/function"], {"/function": static_function()}, ARM64)
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "spanpipe.yaml").write_text("flush:\n  mode: end\n")
+    answers, spans, lines = on_emulator(
+        tmp_path,
+        [{"n": 1}, {"n": 2}],
+        code=tmp_path / "code",
+        timeout_s=int(EMULATED_S),
+        environ=ENVIRON,
+        layer=static,
+        spans_each=1,
+    )
+    told = [one["attributes"]["spanpipe.result.body"] for one in spans]
+    assert (answers, essentials(spans), told) == (
+        ["returned"] * 2,
+        [("returned", True), ("returned", False)],
+        ['{"n":1}', '{"n":2}'],
+    ), lines
+    assert [line.partition(";")[0] for line in lines if line.startswith("spanpipe: ")] == [
+        "spanpipe: shutdown sandboxterminated: accepted 2 = exported 2 + waiting 0 + dropped 0"
+    ]
+
+
+def test_all_of_the_python_layer_is_importable_on_arm64(built: Built, tmp_path: Path) -> None:
+    """Native modules too, and with byte code: by the interpreter of the other layer, by QEMU."""
+    packages = built.opt(built.name("python", ARM64.name)) / "spanpipe" / "packages"
+    python = ["/opt/spanpipe/runtime/bin/python3", "-I", "-S", "-c", PROBE, "/packages"]
+    (tmp_path / "code").mkdir()
+    alone = place(built, tmp_path, python, {"/packages": packages}, ARM64)
+    script = alone.script(tmp_path / "code")
+    command = [*namespace_command(user=alone.foreign), "sh", "-ec", f'{script}exec "$@"', "sh"]
+    done = subprocess.run(
+        [*command, *alone.runtime("")],
+        capture_output=True,
+        text=True,
+        timeout=EMULATED_S,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
