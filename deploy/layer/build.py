@@ -13,7 +13,7 @@ from deploy.layer.bill import bill
 from deploy.layer.bytecode import Compiler
 from deploy.layer.closure import GRPC_ROOTS, ROOTS, Component, components
 from deploy.layer.errors import LayerError
-from deploy.layer.interpreter import RUNTIME, interpreter
+from deploy.layer.interpreter import interpreter, own_python
 from deploy.layer.pins import read_pins
 from deploy.layer.platforms import PYTHONS, Architecture
 from deploy.layer.reached import reached
@@ -32,8 +32,6 @@ from deploy.layer.wheels import Index
 ROOT = Path(__file__).resolve().parents[2]
 _LAUNCH = Path(__file__).with_name("launch")
 EXTENSION = "extensions/spanpipe"
-_OWN_PYTHON = (f"{PACKAGES}/", f"{RUNTIME}/")
-"""What one interpreter alone reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +75,20 @@ def any_layer(
 ) -> Layer:
     """For every runtime: with an interpreter of its own. Raises LayerError."""
     name = _name("any", architecture, grpc=grpc)
-    own = interpreter(architecture, index, debian_cache)
-    if own.python not in compiler.versions:
-        raise LayerError(f"no Python {own.python} here, which makes the interpreter's byte code")
+    python = own_python()
+    if python not in compiler.versions:
+        raise LayerError(f"no Python {python} here, which makes the interpreter's byte code")
     tree: Tree = {}
     put(tree, EXTENSION, File((_LAUNCH / "any").read_bytes(), EXECUTABLE))
     _put_ours(tree)
-    tree.update(own.tree)
-    packages = _put_packages(tree, architecture, index, (own.python,), grpc=grpc)
-    functions = {path: file for path, file in tree.items() if not path.startswith(_OWN_PYTHON)}
+    packages = _put_packages(tree, architecture, index, (python,), grpc=grpc)
+    functions = {path: file for path, file in tree.items() if not path.startswith(f"{PACKAGES}/")}
     compiler.add_byte_code(functions, PYTHONS)
-    compiler.add_byte_code(tree, (own.python,))
+    compiler.add_byte_code(tree, (python,))
     tree.update(functions)
+    modules = [file.data for path, file in sorted(tree.items()) if path.endswith(".so")]
+    own = interpreter(architecture, index, debian_cache, modules)
+    tree.update(compiler.only_byte_code(own.tree, python))
     _put_bill(tree, name, packages, own.parts, compiler, PYTHONS)
     return Layer(name, tree)
 

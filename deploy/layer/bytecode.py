@@ -39,6 +39,18 @@ class Compiler:
                 self._compile(python, new)
             tree.update(self._made[python, path, data] for path, data in sources.items())
 
+    def only_byte_code(self, tree: Tree, python: str) -> Tree:
+        """`tree` with byte code in place of every module's source (PEP 3147, sourceless imports):
+        for one Python alone, and without lines of text in its tracebacks."""
+        compiled = dict(tree)
+        self.add_byte_code(compiled, (python,))
+        return {
+            f"{path}c" if path.endswith(".py") else path: (
+                self._made[python, path, file.data][1] if path.endswith(".py") else file
+            )
+            for path, file in tree.items()
+        }
+
     def _compile(self, python: str, sources: Mapping[str, bytes]) -> None:
         with tempfile.TemporaryDirectory() as made:
             folder, target = Path(made) / "sources", Path(made) / "target"

@@ -25,7 +25,10 @@ from deploy.layer.wheels import Index
 from tests.whole.fetch import CACHE, cannot, making
 from tests.whole.places import LayerOnPython
 
-_KEPT = ROOT / ".cache" / "layer"
+KEPT = ROOT / ".cache" / "layer"
+MB = 1_000_000
+SIZES = {"python": 8 * MB, "any": 20 * MB}
+"""Zipped, at most: with byte code for every Python, and with an interpreter."""
 _SHIFT = 16
 
 PROBE = """\
@@ -106,8 +109,8 @@ def here() -> Architecture:
 @functools.cache
 def at_hand() -> Pythons:
     """The interpreters that the build uses."""
-    with making(_KEPT / "pythons"):
-        return pythons(PYTHONS, os.environ, _KEPT / "pythons")
+    with making(KEPT / "pythons"):
+        return pythons(PYTHONS, os.environ, KEPT / "pythons")
 
 
 def interpreter(python: str) -> Path:
@@ -166,7 +169,7 @@ def shared_folder(factory: pytest.TempPathFactory) -> Path:
 def on_python(opt: Path, python: str) -> LayerOnPython:
     """The layer in `opt` beside the runtime's client for `python`; skips where there is none."""
     prefix = interpreter(python).resolve().parent.parent
-    client = _KEPT / f"client-{python}"
+    client = KEPT / f"client-{python}"
     with making(client) as wanting:
         if wanting:
             _make_client(client, python)
@@ -176,7 +179,7 @@ def on_python(opt: Path, python: str) -> LayerOnPython:
 def _make_client(client: Path, python: str) -> None:
     pins = read_pins((ROOT / "constraints.txt").read_text())
     try:
-        packages = components(("awslambdaric",), pins, Index(_KEPT / "wheels"), here(), (python,))
+        packages = components(("awslambdaric",), pins, Index(KEPT / "wheels"), here(), (python,))
     except LayerError as error:
         cannot(str(error))
         raise AssertionError from error

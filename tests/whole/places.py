@@ -13,6 +13,8 @@ from typing import Protocol
 
 from tests.whole.fetch import cannot
 
+_DEVICES = ("null", "urandom")
+"""Of those that every environment of Lambda's has: gRPC's random numbers come from the second."""
 _BINFMT = "/proc/sys/fs/binfmt_misc"
 _ELF_AARCH64 = (
     r"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00",
@@ -71,7 +73,7 @@ class LayerOnPython:
 
 @dataclass(frozen=True, slots=True)
 class LayerInRoot:
-    """A built layer in a root that holds nothing but it, `/proc`, `/tmp` and what is named.
+    """A built layer in a root with nothing but it, `/proc`, `/tmp`, devices and what is named.
 
     `root` is an empty folder; `binds` has what else is there, read-only: path there → path here.
     `command` is the runtime and the function. `machine` is the layer's, of another than this one
@@ -96,9 +98,10 @@ class LayerInRoot:
         binds = {"/opt": self.opt, "/var/task": code_directory, **self.binds}
         return (
             (_by_qemu(self.machine) if self.foreign else "")
-            + f"cd {shlex.quote(str(self.root))}\nmkdir -p proc tmp dev\ntouch dev/null\n"
+            + f"cd {shlex.quote(str(self.root))}\nmkdir -p proc tmp dev\n"
+            + "".join(f"touch dev/{one}\nmount --bind /dev/{one} dev/{one}\n" for one in _DEVICES)
             + _bound({f".{there}": here for there, here in binds.items()})
-            + "mount --bind /dev/null dev/null\nmount -t proc none proc\n"
+            + "mount -t proc none proc\n"
             # The program that is started, at its own path.
             '[ -e ".$1" ] || { mkdir -p ".${1%/*}"; touch ".$1"; mount --bind "$1" ".$1"; }\n'
             'set -- chroot . "$@"\n'

@@ -44,10 +44,16 @@ def on_emulator(
     environ: Mapping[str, str] | None = None,
     layer: Place | None = None,
     spans_each: int = 2,
+    grpc: bool = False,
 ) -> tuple[list[str], list[dict[str, Any]], list[str]]:
     """(what the caller was told of each event, the spans, what all processes printed)."""
-    with Receiver() as receiver:
-        own = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": receiver.http_endpoint, **(environ or {})}
+    with Receiver(grpc=grpc) as receiver:
+        endpoint = receiver.grpc_endpoint if grpc else receiver.http_endpoint
+        own = {
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": endpoint,
+            "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "grpc" if grpc else "http/protobuf",
+            **(environ or {}),
+        }
         with Emulator(folder, handler, code, timeout_s, own, layer=layer) as emulator:
             answers = [answer_of(*emulator.invoke(json.dumps(one).encode())) for one in events]
             emulator.shutdown()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from deploy.layer.archive import to_folder
-from deploy.layer.build import ROOT, python_layer
+from deploy.layer.build import python_layer
 from deploy.layer.bytecode import Compiler
 from deploy.layer.errors import LayerError
 from deploy.layer.platforms import ARCHITECTURES, PYTHONS
@@ -21,7 +21,19 @@ from sandbox.opt import mount_problem
 from sandbox.receiver import Receiver
 from tests.whole.emulator import Emulator
 from tests.whole.fetch import cannot
-from tests.whole.layers import PROBE, Built, at_hand, build, built, here, interpreter, on_python
+from tests.whole.layers import (
+    KEPT,
+    MB,
+    PROBE,
+    SIZES,
+    Built,
+    at_hand,
+    build,
+    built,
+    here,
+    interpreter,
+    on_python,
+)
 from tests.whole.scenario import (
     ANSWERS,
     ESSENTIALS,
@@ -38,9 +50,6 @@ __all__ = ["built"]
 
 pytestmark = pytest.mark.emulator
 
-MB = 1_000_000
-SIZES = {"python": 8 * MB, "any": 20 * MB}
-"""Zipped, at most: with byte code for every Python, and with an interpreter."""
 ONE_PYTHON = 4 * MB
 """Zipped, at most: with byte code for one Python."""
 
@@ -265,7 +274,7 @@ def test_grpc_is_inside_on_request_alone(built: Built, tmp_path: Path) -> None:
     """Without it the log says what to do, and the function goes on; with it the span arrives."""
     python = "3.11"
     compiler = Compiler({python: interpreter(python)})
-    index = Index(ROOT / ".cache" / "layer" / "wheels")
+    index = Index(KEPT / "wheels")
     try:
         layer = python_layer(here(), index, compiler, grpc=True)
     except LayerError as error:

@@ -9,9 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from deploy.layer.archive import to_folder, to_zip
+from deploy.layer.build import any_layer
+from deploy.layer.bytecode import Compiler
+from deploy.layer.errors import LayerError
 from deploy.layer.platforms import ARM64, Architecture
+from deploy.layer.wheels import Index
 from tests.whole.emulator import namespace_command
-from tests.whole.layers import PROBE, Built, built, here, static_function
+from tests.whole.fetch import cannot
+from tests.whole.layers import KEPT, PROBE, SIZES, Built, at_hand, built, here, static_function
 from tests.whole.places import LayerInRoot
 from tests.whole.roots import debian_root
 from tests.whole.scenario import ANSWERS, ESSENTIALS, essentials, on_emulator
@@ -25,6 +31,8 @@ ENVIRON = {"SPANPIPE_DIR": "/tmp", "LD_LIBRARY_PATH": "/lib64:/var/task:/opt/lib
 """`/tmp` is the root's own. The function's libraries are not the interpreter's."""
 RELEASE = "trixie"
 """Of Debian, with another libc than the layer has."""
+NODE_S = 5
+"""A reset's time counts as the invocation's, and Node.js alone starts in half a second."""
 EMULATED_S = 60.0
 """What QEMU may take for what a processor does in two seconds."""
 
@@ -38,9 +46,13 @@ def place(
 ) -> LayerInRoot:
     """The layer for other runtimes in an empty root below `folder`."""
     one = architecture or here()
-    root = folder / "root"
-    root.mkdir()
-    return LayerInRoot(built.opt(built.name("any", one.name)), root, command, binds, one.machine)
+    opt = built.opt(built.name("any", one.name))
+    return LayerInRoot(opt, made(folder, "root"), command, binds, one.machine)
+
+
+def made(folder: Path, name: str) -> Path:
+    (folder / name).mkdir()
+    return folder / name
 
 
 def node_function(folder: Path) -> Path:
@@ -58,7 +70,9 @@ def test_a_node_function_on_another_debian(built: Built, tmp_path: Path) -> None
     binds = debian_root(RELEASE, ("nodejs",))
     assert not list(binds["/usr"].glob("bin/python*"))
     node = place(built, tmp_path, ["/usr/bin/node", "/var/task/bootstrap.mjs"], binds)
-    answers, spans, lines = on_emulator(tmp_path, code=code, environ=ENVIRON, layer=node)
+    answers, spans, lines = on_emulator(
+        tmp_path, code=code, timeout_s=NODE_S, environ=ENVIRON, layer=node
+    )
     assert (answers, essentials(spans)) == (ANSWERS, ESSENTIALS), lines
     assert [[child["name"] for child in one["children"]] for one in spans] == [["work"]] * 6
 
@@ -67,9 +81,13 @@ def test_a_root_with_nothing(built: Built, tmp_path: Path) -> None:
     """An image that holds a static program and nothing else: the extension starts with the layer's
     own interpreter, reaches `/next`, and sends the function's span."""
     static = place(built, tmp_path, ["/function"], {"/function": static_function()})
-    (tmp_path / "code").mkdir()
     answers, spans, lines = on_emulator(
-        tmp_path, [{"n": 1}], code=tmp_path / "code", environ=ENVIRON, layer=static, spans_each=1
+        tmp_path,
+        [{"n": 1}],
+        code=made(tmp_path, "code"),
+        environ=ENVIRON,
+        layer=static,
+        spans_each=1,
     )
     told = [one["attributes"]["spanpipe.result.body"] for one in spans]
     assert (answers, essentials(spans), told) == (
@@ -79,16 +97,40 @@ def test_a_root_with_nothing(built: Built, tmp_path: Path) -> None:
     ), lines
 
 
+def test_grpc_in_a_root_with_nothing(tmp_path: Path) -> None:
+    """The zip with gRPC is within the same bound, and brings the libraries that gRPC's C needs."""
+    compiler = Compiler(at_hand().found)
+    try:
+        layer = any_layer(here(), Index(KEPT / "wheels"), compiler, KEPT / "debian", grpc=True)
+    except LayerError as error:
+        cannot(str(error))
+        raise AssertionError from error
+    assert len(to_zip(layer.tree)) <= SIZES["any"]
+    to_folder(layer.tree, tmp_path / "opt")
+    binds = {"/function": static_function()}
+    root = made(tmp_path, "root")
+    answers, spans, lines = on_emulator(
+        tmp_path,
+        [{"n": 1}],
+        code=made(tmp_path, "code"),
+        environ=ENVIRON,
+        layer=LayerInRoot(tmp_path / "opt", root, ["/function"], binds),
+        spans_each=1,
+        grpc=True,
+    )
+    assert (answers, essentials(spans)) == (["returned"], [("returned", True)]), lines
+
+
 def test_arm64_by_qemu(built: Built, tmp_path: Path) -> None:
     """The same of the zip for arm64: its program is started by its own first line, registers, sends
     the span of each invocation before it asks for the next, and ends with SHUTDOWN."""
     static = place(built, tmp_path, ["/function"], {"/function": static_function()}, ARM64)
-    (tmp_path / "code").mkdir()
-    (tmp_path / "code" / "spanpipe.yaml").write_text("flush:\n  mode: end\n")
+    code = made(tmp_path, "code")
+    (code / "spanpipe.yaml").write_text("flush:\n  mode: end\n")
     answers, spans, lines = on_emulator(
         tmp_path,
         [{"n": 1}, {"n": 2}],
-        code=tmp_path / "code",
+        code=code,
         timeout_s=int(EMULATED_S),
         environ=ENVIRON,
         layer=static,
@@ -109,9 +151,8 @@ def test_all_of_the_python_layer_is_importable_on_arm64(built: Built, tmp_path: 
     """Native modules too, and with byte code: by the interpreter of the other layer, by QEMU."""
     packages = built.opt(built.name("python", ARM64.name)) / "spanpipe" / "packages"
     python = ["/opt/spanpipe/runtime/bin/python3", "-I", "-S", "-c", PROBE, "/packages"]
-    (tmp_path / "code").mkdir()
     alone = place(built, tmp_path, python, {"/packages": packages}, ARM64)
-    script = alone.script(tmp_path / "code")
+    script = alone.script(made(tmp_path, "code"))
     command = [*namespace_command(user=alone.foreign), "sh", "-ec", f'{script}exec "$@"', "sh"]
     done = subprocess.run(
         [*command, *alone.runtime("")],
