@@ -19,6 +19,7 @@ from deploy.layer.platforms import ARCHITECTURES, PYTHONS
 from deploy.layer.wheels import Index
 from sandbox.opt import mount_problem
 from sandbox.receiver import Receiver
+from tests.whole import test_logs
 from tests.whole.emulator import Emulator
 from tests.whole.fetch import cannot
 from tests.whole.layers import (
@@ -314,6 +315,20 @@ def test_grpc_is_inside_on_request_alone(built: Built, tmp_path: Path) -> None:
             ],
         ),
     }
+
+
+@pytest.mark.parametrize("runtimes", ["python", "any"])
+def test_log_lines_leave_from_the_layer(built: Built, tmp_path: Path, runtimes: str) -> None:
+    """With ``signals: {logs: true}`` every line arrives as an OTLP log record, in its trace."""
+    problem = mount_problem([])
+    if problem is not None:
+        cannot(f"/opt cannot be mounted here: {problem}")
+    said = test_logs.Said()
+    layer = built.opt(built.name(runtimes, here().name))
+    with Receiver() as receiver:
+        with test_logs.environment(tmp_path, receiver, said, layer=layer) as env:
+            test_logs.two_invocations(env, said)
+        assert test_logs.told(receiver) == test_logs.TOLD
 
 
 LAYERED = """
