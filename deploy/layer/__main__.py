@@ -13,7 +13,7 @@ from pathlib import Path
 from deploy.layer.archive import to_folder, to_zip
 from deploy.layer.build import ROOT, Layer, any_layer, python_layer
 from deploy.layer.bytecode import Compiler
-from deploy.layer.errors import LayerError
+from deploy.layer.errors import LayerError, NotHereError
 from deploy.layer.platforms import ARCHITECTURES, PYTHONS
 from deploy.layer.pythons import pythons
 from deploy.layer.tree import total_bytes
@@ -50,7 +50,7 @@ def main() -> int:
             _write(python_layer(architecture, index, compiler, grpc=options.grpc), options.out)
             try:
                 own = any_layer(architecture, index, compiler, cache / "debian", grpc=options.grpc)
-            except LayerError as error:
+            except NotHereError as error:
                 _say(f"spanpipe-any-{architecture.name}: NOT built: {error}")
             else:
                 _write(own, options.out)

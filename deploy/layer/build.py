@@ -12,7 +12,7 @@ from deploy.layer.bill import PATH as BILL
 from deploy.layer.bill import bill
 from deploy.layer.bytecode import Compiler
 from deploy.layer.closure import GRPC_ROOTS, ROOTS, Component, components
-from deploy.layer.errors import LayerError
+from deploy.layer.errors import LayerError, NotHereError
 from deploy.layer.interpreter import interpreter, own_python
 from deploy.layer.pins import read_pins
 from deploy.layer.platforms import PYTHONS, Architecture
@@ -77,7 +77,7 @@ def any_layer(
     name = _name("any", architecture, grpc=grpc)
     python = own_python()
     if python not in compiler.versions:
-        raise LayerError(f"no Python {python} here, which makes the interpreter's byte code")
+        raise NotHereError(f"no Python {python} here, which makes the interpreter's byte code")
     tree: Tree = {}
     put(tree, EXTENSION, File((_LAUNCH / "any").read_bytes(), EXECUTABLE))
     _put_ours(tree)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.layer.debian_pins import DebianPin
-from deploy.layer.errors import LayerError
+from deploy.layer.errors import LayerError, NotHereError
 
 _HELPER = Path("/usr/lib/apt/apt-helper")
 """apt's own downloader, by its own configuration: proxies, certificates, users."""
@@ -57,10 +57,10 @@ class Package:
 def mirrors() -> dict[str, list[str]]:
     """Archive (``debian``, ``debian-security``) → what stands before it in a URL, in apt's order.
 
-    Raises LayerError where there is no apt-get.
+    Raises NotHereError where there is no apt-get.
     """
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
-        raise LayerError("there is no apt-get, by which Debian's packages are fetched")
+        raise NotHereError("there is no apt-get, by which Debian's packages are fetched")
     found: dict[str, list[str]] = {}
     for base, archive in _MIRROR.findall(run(["apt-get", "--print-uris", "update"])):
         if base not in found.setdefault(archive, []):

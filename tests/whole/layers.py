@@ -6,6 +6,7 @@ import functools
 import hashlib
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -126,7 +127,7 @@ def build(out: Path, *options: str) -> str:
     """Run the command; what it printed. Skips where the packages cannot be had."""
     command = [sys.executable, "-m", "deploy.layer", "--out", str(out), *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode == 1 and "no wheels" in done.stderr:
+    if done.returncode == 1 and re.search("no wheels|cannot be fetched", done.stderr):
         cannot(done.stderr.strip())
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.layer.archive import to_folder
+from deploy.layer.archive import to_folder, to_zip
 from deploy.layer.build import python_layer
 from deploy.layer.bytecode import Compiler
 from deploy.layer.errors import LayerError
@@ -51,6 +51,8 @@ __all__ = ["built"]
 
 pytestmark = pytest.mark.emulator
 
+PUBLISHED_IN_THE_CALL = 50 * MB
+"""What Lambda takes as it is; with gRPC there is a library in C for each Python."""
 ONE_PYTHON = 4 * MB
 """Zipped, at most: with byte code for one Python."""
 
@@ -273,8 +275,8 @@ def test_all_that_the_extension_may_import_is_inside(built: Built, python: str) 
 
 def test_grpc_is_inside_on_request_alone(built: Built, tmp_path: Path) -> None:
     """Without it the log says what to do, and the function goes on; with it the span arrives."""
-    python = "3.11"
-    compiler = Compiler({python: interpreter(python)})
+    python = PYTHONS[-1]
+    compiler = Compiler(at_hand().found)
     index = Index(KEPT / "wheels")
     try:
         layer = python_layer(here(), index, compiler, grpc=True)
@@ -282,6 +284,7 @@ def test_grpc_is_inside_on_request_alone(built: Built, tmp_path: Path) -> None:
         cannot(str(error))
         raise AssertionError from error
     assert layer.name == f"spanpipe-python-{here().name}-grpc"
+    assert len(to_zip(layer.tree)) <= PUBLISHED_IN_THE_CALL
     to_folder(layer.tree, tmp_path / "with")
     without = built.opt(f"spanpipe-python-{here().name}")
     told = {}
