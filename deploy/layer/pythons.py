@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.layer.errors import LayerError
+from deploy.layer.platforms import ARCHITECTURES, Architecture
 from deploy.layer.tree import EXECUTABLE
 
 FETCH_S = 600
@@ -49,8 +50,20 @@ JARS = {
     ("3.14", "x86_64"): Jar(
         "3.14.3-1.5.13", "eb5f1a6fe2dc498ac18927189a37f28a47b0ba06ae6bd85112eff023fe2eb46f"
     ),
+    ("3.10", "arm64"): Jar(
+        "3.10.8-1.5.8", "b14738d971f43bcb7e74242980d0a621c4464b9a7f1294d22c17f9186b32db09"
+    ),
+    ("3.11", "arm64"): Jar(
+        "3.11.3-1.5.9", "c98d023d4f79bdae2fb8973443324e48bb39e5b8f149a24e9d0317eb165d7925"
+    ),
+    ("3.12", "arm64"): Jar(
+        "3.12.1-1.5.10", "4876e6a9eb45c4e2faf7c9f9ef8cb9f16a462c45c3440d4c2e15e6acc8f4e0df"
+    ),
+    ("3.14", "arm64"): Jar(
+        "3.14.3-1.5.13", "75d0ac8f457bdb2d6b684796c282ce4da1e0c377a02b954de2c718f80901a15f"
+    ),
 }
-"""By version and machine. They want glibc 2.17, 2.30 (3.12) and 2.35 (3.13, 3.14)."""
+"""By version and architecture. They want glibc 2.17, 2.30 (3.12) and 2.35 (3.13, 3.14)."""
 _UNUSED = re.compile(r"(include|share)/|lib/python[^/]+/(test|config-[^/]+|idlelib|tkinter)/")
 
 
@@ -69,7 +82,7 @@ def pythons(versions: Sequence[str], environ: Mapping[str, str], cache: Path) ->
     for version in versions:
         if version not in found:
             try:
-                found[version] = _fetch(version, environ, cache)
+                found[version] = _fetched(version, environ, cache)
             except LayerError as error:
                 missing[version] = str(error)
     return Pythons(found, missing)
@@ -90,26 +103,37 @@ def on_this_machine(versions: Sequence[str], environ: Mapping[str, str]) -> dict
     return found
 
 
-def _fetch(version: str, environ: Mapping[str, str], cache: Path) -> Path:
-    """In ``bin`` of a prefix below `cache`."""
+def _fetched(version: str, environ: Mapping[str, str], cache: Path) -> Path:
+    """One that runs here."""
     machine = platform.machine()
-    jar = JARS.get((version, machine))
-    if jar is None:
+    here = [one for one in ARCHITECTURES if one.machine == machine]
+    if not here:
         raise LayerError(f"none is on this machine, and none is pinned for {machine}")
-    prefix = cache / f"cpython-{jar.version}-{machine}"
+    interpreter = fetch(version, here[0], environ, cache)
+    if not full_version(interpreter).startswith(f"{version}."):
+        raise LayerError(f"none is on this machine, and {interpreter} does not run here")
+    return interpreter
+
+
+def fetch(
+    version: str, architecture: Architecture, environ: Mapping[str, str], cache: Path
+) -> Path:
+    """Maven Central's, in ``bin`` of a prefix below `cache`. Raises LayerError."""
+    name = architecture.name
+    jar = JARS.get((version, name))
+    if jar is None:
+        raise LayerError(f"none is on this machine, and none is pinned for {name}")
+    prefix = cache / f"cpython-{jar.version}-{name}"
     if not prefix.exists():
         maven = shutil.which("mvn", path=environ.get("PATH", ""))
         if maven is None:
             raise LayerError("none is on this machine, and there is no mvn, which would fetch one")
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as made:
-            packed = _download(maven, jar, machine, Path(made))
-            _unpack(packed, machine, Path(made) / "prefix")
+            packed = _download(maven, jar, name, Path(made))
+            _unpack(packed, name, Path(made) / "prefix")
             (Path(made) / "prefix").rename(prefix)
-    interpreter = prefix / "bin" / f"python{version}"
-    if not full_version(interpreter).startswith(f"{version}."):
-        raise LayerError(f"none is on this machine, and {interpreter} does not run here")
-    return interpreter
+    return prefix / "bin" / f"python{version}"
 
 
 def full_version(interpreter: Path) -> str:
@@ -127,8 +151,8 @@ def _patch_version(path: Path) -> list[int]:
     return [int(part) for part in path.parts[-3].split(".") if part.isdigit()]
 
 
-def _download(maven: str, jar: Jar, machine: str, folder: Path) -> Path:
-    artifact = f"org.bytedeco:cpython:{jar.version}:jar:linux-{machine}"
+def _download(maven: str, jar: Jar, architecture: str, folder: Path) -> Path:
+    artifact = f"org.bytedeco:cpython:{jar.version}:jar:linux-{architecture}"
     command = [maven, "-q", "-B", "dependency:copy", f"-Dartifact={artifact}"]
     command += [f"-DoutputDirectory={folder}"]
     try:
@@ -137,7 +161,7 @@ def _download(maven: str, jar: Jar, machine: str, folder: Path) -> Path:
         )
     except subprocess.TimeoutExpired as error:
         raise LayerError(f"mvn did not fetch {artifact} within {FETCH_S} s") from error
-    packed = folder / f"cpython-{jar.version}-linux-{machine}.jar"
+    packed = folder / f"cpython-{jar.version}-linux-{architecture}.jar"
     if done.returncode or not packed.exists():
         told = next((line for line in done.stdout.splitlines() if "ERROR" in line), "")
         raise LayerError(f"mvn cannot fetch {artifact}: {told[-200:]}")
@@ -147,9 +171,9 @@ def _download(maven: str, jar: Jar, machine: str, folder: Path) -> Path:
     return packed
 
 
-def _unpack(packed: Path, machine: str, folder: Path) -> None:
+def _unpack(packed: Path, architecture: str, folder: Path) -> None:
     """The prefix that lies in the jar; a jar keeps no permissions."""
-    inside = f"org/bytedeco/cpython/linux-{machine}/"
+    inside = f"org/bytedeco/cpython/linux-{architecture}/"
     with zipfile.ZipFile(packed) as archive:
         for name in archive.namelist():
             path = name.removeprefix(inside)

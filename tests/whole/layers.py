@@ -21,7 +21,7 @@ from deploy.layer.closure import components
 from deploy.layer.errors import LayerError
 from deploy.layer.pins import read_pins
 from deploy.layer.platforms import ARCHITECTURES, PYTHONS, Architecture
-from deploy.layer.pythons import Pythons, pythons
+from deploy.layer.pythons import Pythons, fetch, pythons
 from deploy.layer.wheels import Index
 from tests.whole.fetch import CACHE, cannot, making
 from tests.whole.places import LayerOnPython
@@ -170,17 +170,34 @@ def shared_folder(factory: pytest.TempPathFactory) -> Path:
 def on_python(opt: Path, python: str) -> LayerOnPython:
     """The layer in `opt` beside the runtime's client for `python`; skips where there is none."""
     prefix = interpreter(python).resolve().parent.parent
-    client = KEPT / f"client-{python}"
-    with making(client) as wanting:
+    return LayerOnPython(opt, python, prefix, client(python, here()))
+
+
+def fetched_python(python: str, architecture: Architecture) -> Path:
+    """The prefix of the one that the build would fetch; skips where that cannot be."""
+    with making(KEPT / "pythons"):
+        try:
+            found = fetch(python, architecture, os.environ, KEPT / "pythons")
+        except LayerError as error:
+            cannot(str(error))
+            raise AssertionError from error
+    return found.parent.parent
+
+
+def client(python: str, architecture: Architecture) -> Path:
+    """The runtime's client, `awslambdaric` with what it needs; skips where it cannot be had."""
+    kept = KEPT / f"client-{python}-{architecture.name}"
+    with making(kept) as wanting:
         if wanting:
-            _make_client(client, python)
-    return LayerOnPython(opt, python, prefix, client)
+            _make_client(kept, python, architecture)
+    return kept
 
 
-def _make_client(client: Path, python: str) -> None:
+def _make_client(client: Path, python: str, architecture: Architecture) -> None:
     pins = read_pins((ROOT / "constraints.txt").read_text())
+    index = Index(KEPT / "wheels")
     try:
-        packages = components(("awslambdaric",), pins, Index(KEPT / "wheels"), here(), (python,))
+        packages = components(("awslambdaric",), pins, index, architecture, (python,))
     except LayerError as error:
         cannot(str(error))
         raise AssertionError from error

@@ -85,14 +85,11 @@ class LayerInRoot:
     command: Sequence[str]
     binds: Mapping[str, Path] = field(default_factory=dict)
     machine: str = platform.machine()
+    path: str = ""
 
     @property
     def foreign(self) -> bool:
         return self.machine != platform.machine()
-
-    @property
-    def path(self) -> str:
-        return ""
 
     def script(self, code_directory: Path) -> str:
         binds = {"/opt": self.opt, "/var/task": code_directory, **self.binds}

@@ -13,14 +13,33 @@ from deploy.layer.archive import to_folder, to_zip
 from deploy.layer.build import any_layer
 from deploy.layer.bytecode import Compiler
 from deploy.layer.errors import LayerError
-from deploy.layer.platforms import ARM64, Architecture
+from deploy.layer.platforms import ARM64, PYTHONS, Architecture
 from deploy.layer.wheels import Index
 from tests.whole.emulator import namespace_command
 from tests.whole.fetch import cannot
-from tests.whole.layers import KEPT, PROBE, SIZES, Built, at_hand, built, here, static_function
+from tests.whole.layers import (
+    KEPT,
+    PROBE,
+    SIZES,
+    Built,
+    at_hand,
+    built,
+    client,
+    fetched_python,
+    here,
+    static_function,
+)
 from tests.whole.places import LayerInRoot
 from tests.whole.roots import debian_root
-from tests.whole.scenario import ANSWERS, ESSENTIALS, essentials, on_emulator
+from tests.whole.scenario import (
+    ANSWERS,
+    ESSENTIALS,
+    FOLDER,
+    HANDLER,
+    STEPS,
+    essentials,
+    on_emulator,
+)
 from tests.writers.languages import WRITERS
 
 __all__ = ["built"]
@@ -33,6 +52,9 @@ RELEASE = "trixie"
 """Of Debian, with another libc than the layer has."""
 NODE_S = 5
 """A reset's time counts as the invocation's, and Node.js alone starts in half a second."""
+AT_ONCE = "flush:\n  mode: end\n"
+"""Each invocation's spans leave before the next, not within SHUTDOWN's two seconds."""
+UNTIL_TIMEOUT = ANSWERS.index("timeout")
 EMULATED_S = 60.0
 """What QEMU may take for what a processor does in two seconds."""
 
@@ -48,6 +70,12 @@ def place(
     one = architecture or here()
     opt = built.opt(built.name("any", one.name))
     return LayerInRoot(opt, made(folder, "root"), command, binds, one.machine)
+
+
+def at_shutdown(lines: list[str]) -> list[str]:
+    """What the extension says of the invocations, each time it ends."""
+    said = "spanpipe: shutdown sandboxterminated: "
+    return [line.removeprefix(said).partition(";")[0] for line in lines if line.startswith(said)]
 
 
 def made(folder: Path, name: str) -> Path:
@@ -67,7 +95,7 @@ def test_a_node_function_on_another_debian(built: Built, tmp_path: Path) -> None
     """The scenario by our writer for Node.js, where another release's Node.js and what it needs are
     all there is: every answer, one span each, with its fate."""
     code = node_function(tmp_path)
-    binds = debian_root(RELEASE, ("nodejs",))
+    binds = debian_root(RELEASE, ("nodejs",), here())
     assert not list(binds["/usr"].glob("bin/python*"))
     node = place(built, tmp_path, ["/usr/bin/node", "/var/task/bootstrap.mjs"], binds)
     answers, spans, lines = on_emulator(
@@ -126,7 +154,7 @@ def test_arm64_by_qemu(built: Built, tmp_path: Path) -> None:
     the span of each invocation before it asks for the next, and ends with SHUTDOWN."""
     static = place(built, tmp_path, ["/function"], {"/function": static_function()}, ARM64)
     code = made(tmp_path, "code")
-    (code / "spanpipe.yaml").write_text("flush:\n  mode: end\n")
+    (code / "spanpipe.yaml").write_text(AT_ONCE)
     answers, spans, lines = on_emulator(
         tmp_path,
         [{"n": 1}, {"n": 2}],
@@ -142,9 +170,41 @@ def test_arm64_by_qemu(built: Built, tmp_path: Path) -> None:
         [("returned", True), ("returned", False)],
         ['{"n":1}', '{"n":2}'],
     ), lines
-    assert [line.partition(";")[0] for line in lines if line.startswith("spanpipe: ")] == [
-        "spanpipe: shutdown sandboxterminated: accepted 2 = exported 2 + waiting 0 + dropped 0"
-    ]
+    assert at_shutdown(lines) == ["accepted 2 = exported 2 + waiting 0 + dropped 0"]
+
+
+def test_the_python_layer_on_arm64_by_qemu(built: Built, tmp_path: Path) -> None:
+    """The scenario up to its timeout, on Python 3.14 for arm64 with Lambda's own client, in a root
+    that is for arm64 as a whole: each answer, each span, and what SHUTDOWN says."""
+    python = PYTHONS[-1]
+    binds = {
+        **debian_root("bookworm", ("dash", "libstdc++6"), ARM64),
+        "/var/lang": fetched_python(python, ARM64),
+        "/client": client(python, ARM64),
+    }
+    code = made(tmp_path, "code")
+    shutil.copy(FOLDER / "scenario_function.py", code)
+    (code / "spanpipe.yaml").write_text(AT_ONCE)
+    answers, spans, lines = on_emulator(
+        tmp_path,
+        [step["event"] for step in STEPS[:UNTIL_TIMEOUT]],
+        code=code,
+        timeout_s=int(EMULATED_S),
+        environ=ENVIRON,
+        layer=LayerInRoot(
+            built.opt(built.name("python", ARM64.name)),
+            made(tmp_path, "root"),
+            [f"/var/lang/bin/python{python}", "-m", "awslambdaric", HANDLER],
+            binds,
+            ARM64.machine,
+            "/var/task:/opt/python:/client",
+        ),
+    )
+    assert (answers, essentials(spans)) == (
+        ANSWERS[:UNTIL_TIMEOUT],
+        ESSENTIALS[:UNTIL_TIMEOUT],
+    ), lines
+    assert at_shutdown(lines) == ["accepted 4 = exported 4 + waiting 0 + dropped 0"]
 
 
 def test_all_of_the_python_layer_is_importable_on_arm64(built: Built, tmp_path: Path) -> None:
