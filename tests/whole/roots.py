@@ -13,7 +13,6 @@ from deploy.layer.errors import LayerError
 from deploy.layer.platforms import Architecture
 from tests.whole.fetch import CACHE, cannot, making
 
-
 _LINKS = ("bin", "sbin", "lib", "lib64")
 
 
