@@ -57,7 +57,7 @@ class Package:
 def mirrors() -> dict[str, list[str]]:
     """Archive (``debian``, ``debian-security``) → what stands before it in a URL, in apt's order.
 
-    Raises NotHereError where there is no apt-get.
+    Raises NotHereError where there is no apt-get, or it knows none, as on Ubuntu.
     """
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
         raise NotHereError("there is no apt-get, by which Debian's packages are fetched")
@@ -65,6 +65,8 @@ def mirrors() -> dict[str, list[str]]:
     for base, archive in _MIRROR.findall(run(["apt-get", "--print-uris", "update"])):
         if base not in found.setdefault(archive, []):
             found[archive].append(base)
+    if "debian" not in found:
+        raise NotHereError("apt-get knows no mirror of Debian's here: name one in its sources")
     return found
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from deploy.layer.debian import fetch, mirrors
 from deploy.layer.debian_pins import DebianPin
-from deploy.layer.errors import LayerError
+from deploy.layer.errors import LayerError, NotHereError
 from deploy.layer.pythons import pythons
 from sandbox.http_server import LoopbackServer, Quiet
 from tests.whole.fetch import cannot
@@ -89,6 +89,13 @@ def test_an_archive_without_a_mirror_is_named(tmp_path: Path) -> None:
     pin = replace(PIN, path="debian-security/pool/one_2+b3_amd64.deb")
     with pytest.raises(LayerError, match="apt-get knows no mirror of debian-security here"):
         fetch([pin], tmp_path / "cache")
+
+
+def test_where_apt_knows_other_distributions_alone_it_is_said(tmp_path: Path) -> None:
+    """As on Ubuntu: the other layers can be built there."""
+    (tmp_path / "sources.list").write_text("deb http://127.0.0.1:9/other stable main\n")
+    with pytest.raises(NotHereError, match="knows no mirror of Debian's here: name one in its"):
+        fetch([PIN], tmp_path / "cache")
 
 
 def test_another_content_is_not_taken(tmp_path: Path) -> None:
