@@ -70,8 +70,8 @@ fleet: $(VENV)/ready $(COLLECTOR) ## a simulated fleet before a measured Collect
 $(COLLECTOR): deploy/gateway/builder.yaml | $(VENV)/ready
 	$(BIN)/python -m deploy.gateway $@
 
-layer: $(VENV)/ready ## the layer as zips and folders in dist/, for Python and for other runtimes; GRPC=1: with gRPC
-	$(BIN)/python -m deploy.layer $(if $(GRPC),--grpc)
+layer: $(VENV)/ready ## the layer as zips and folders in dist/, for Python and for other runtimes; GRPC=1: with gRPC; PINNED=1: the same bytes on every machine
+	$(BIN)/python -m deploy.layer $(if $(GRPC),--grpc) $(if $(PINNED),--pinned)
 
 layer-pins: $(VENV)/ready ## pin anew the Debian packages of which the layers have their interpreter
 	$(BIN)/python -m deploy.layer.debian_index

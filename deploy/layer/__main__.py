@@ -1,6 +1,6 @@
 """``python -m deploy.layer``: the zips, the folders and their sizes.
 
-python -m deploy.layer [--grpc] [--architecture x86_64] [--out dist]
+python -m deploy.layer [--grpc] [--pinned] [--architecture x86_64] [--out dist]
 """
 
 from __future__ import annotations
@@ -28,10 +28,13 @@ def main() -> int:
     names = [one.name for one in ARCHITECTURES]
     parser.add_argument("--architecture", choices=names, action="append")
     parser.add_argument("--grpc", action="store_true", help="with gRPC, for exporter: otlp_grpc")
+    parser.add_argument(
+        "--pinned", action="store_true", help="byte code by pinned Pythons, not by this machine's"
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "dist", metavar="FOLDER")
     options = parser.parse_args()
     cache = ROOT / ".cache" / "layer"
-    at_hand = pythons(PYTHONS, os.environ, cache / "pythons")
+    at_hand = pythons(PYTHONS, os.environ, cache / "pythons", pinned=options.pinned)
     compiler = Compiler(at_hand.found)
     index = Index(cache / "wheels")
     options.out.mkdir(parents=True, exist_ok=True)

@@ -75,16 +75,21 @@ class Pythons:
     missing: Mapping[str, str]
 
 
-def pythons(versions: Sequence[str], environ: Mapping[str, str], cache: Path) -> Pythons:
-    """For each of `versions` the machine's, else the one that is kept in `cache` or fetched."""
-    found = on_this_machine(versions, environ)
+def pythons(
+    versions: Sequence[str], environ: Mapping[str, str], cache: Path, *, pinned: bool = False
+) -> Pythons:
+    """For each of `versions` the machine's, else the one that is kept in `cache` or fetched.
+
+    `pinned`: never the machine's, so that every machine has the same.
+    """
+    found = {} if pinned else on_this_machine(versions, environ)
     missing: dict[str, str] = {}
     for version in versions:
         if version not in found:
             try:
                 found[version] = _fetched(version, environ, cache)
             except LayerError as error:
-                missing[version] = str(error)
+                missing[version] = f"{'' if pinned else 'none is on this machine, and '}{error}"
     return Pythons(found, missing)
 
 
@@ -108,10 +113,10 @@ def _fetched(version: str, environ: Mapping[str, str], cache: Path) -> Path:
     machine = platform.machine()
     here = [one for one in ARCHITECTURES if one.machine == machine]
     if not here:
-        raise LayerError(f"none is on this machine, and none is pinned for {machine}")
+        raise LayerError(f"none is pinned for {machine}")
     interpreter = fetch(version, here[0], environ, cache)
     if not full_version(interpreter).startswith(f"{version}."):
-        raise LayerError(f"none is on this machine, and {interpreter} does not run here")
+        raise LayerError(f"{interpreter} does not run here")
     return interpreter
 
 
@@ -122,12 +127,12 @@ def fetch(
     name = architecture.name
     jar = JARS.get((version, name))
     if jar is None:
-        raise LayerError(f"none is on this machine, and none is pinned for {name}")
+        raise LayerError(f"none is pinned for {name}")
     prefix = cache / f"cpython-{jar.version}-{name}"
     if not prefix.exists():
         maven = shutil.which("mvn", path=environ.get("PATH", ""))
         if maven is None:
-            raise LayerError("none is on this machine, and there is no mvn, which would fetch one")
+            raise LayerError("there is no mvn, which would fetch it")
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as made:
             packed = _download(maven, jar, name, Path(made))

@@ -112,5 +112,5 @@ def test_a_python_that_is_nowhere_is_named(tmp_path: Path) -> None:
     """Neither here nor to be fetched: the reason, for each version, and no error."""
     at_hand = pythons(("3.10", "2.7"), {"HOME": str(tmp_path), "PATH": ""}, tmp_path)
     assert (at_hand.found, list(at_hand.missing)) == ({}, ["3.10", "2.7"])
-    assert "there is no mvn, which would fetch one" in at_hand.missing["3.10"]
+    assert "there is no mvn, which would fetch it" in at_hand.missing["3.10"]
     assert "none is pinned for" in at_hand.missing["2.7"]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import stat
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -16,12 +18,13 @@ from deploy.layer.build import python_layer
 from deploy.layer.bytecode import Compiler
 from deploy.layer.errors import LayerError
 from deploy.layer.platforms import ARCHITECTURES, PYTHONS
+from deploy.layer.pythons import JARS, full_version, pythons
 from deploy.layer.wheels import Index
 from sandbox.opt import mount_problem
 from sandbox.receiver import Receiver
 from tests.whole import test_logs
 from tests.whole.emulator import Emulator
-from tests.whole.fetch import cannot
+from tests.whole.fetch import cannot, making
 from tests.whole.layers import (
     KEPT,
     MB,
@@ -142,6 +145,17 @@ def test_every_module_has_byte_code_for_every_python_found(built: Built) -> None
         else:
             assert compiled == set()
             assert f"Python {python}: NO byte code" in built.printed
+
+
+def test_a_pinned_python_is_not_this_machines() -> None:
+    """What two machines make byte code by is one version then, whatever else they have."""
+    python = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    with making(KEPT / "pythons"):
+        at_hand = pythons((python,), os.environ, KEPT / "pythons", pinned=True)
+    if python in at_hand.missing:
+        cannot(f"Python {python}: {at_hand.missing[python]}")
+    version = JARS[python, here().name].version.partition("-")[0]
+    assert full_version(at_hand.found[python]) == version
 
 
 @pytest.mark.parametrize("runtimes", ["python", "any"])
