@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 RUN_TESTS = t=$$(mktemp -d) && trap 'rm -rf "$$t"' EXIT && \
 	TMPDIR="$$t" $(BIN)/python -m pytest -n 2 --basetemp="$$t/pytest"
 
-.PHONY: help demo test test-rings soak chaos fuzz test-all lint check bench fleet layer \
+.PHONY: help demo test test-rings soak chaos fuzz test-all lint check bench fleet layer layer-pins \
 	deploy-tools functions diagram pages docs coverage clean
 
 help: ## this list
@@ -71,8 +71,11 @@ fleet: $(VENV)/ready $(COLLECTOR) ## a simulated fleet before a measured Collect
 $(COLLECTOR): deploy/gateway/builder.yaml | $(VENV)/ready
 	$(BIN)/python -m deploy.gateway $@
 
-layer: $(VENV)/ready ## the layer as zips and folders in dist/, for Python and for other runtimes; GRPC=1: with gRPC
-	$(BIN)/python -m deploy.layer $(if $(GRPC),--grpc)
+layer: $(VENV)/ready ## the layer as zips and folders in dist/, for Python and for other runtimes; GRPC=1: with gRPC; PINNED=1: the same bytes on every machine
+	$(BIN)/python -m deploy.layer $(if $(GRPC),--grpc) $(if $(PINNED),--pinned)
+
+layer-pins: $(VENV)/ready ## pin anew the Debian packages of which the layers have their interpreter
+	$(BIN)/python -m deploy.layer.debian_index
 
 deploy-tools: $(VENV)/deploy ## CDK, cfn-lint and the like into .venv: large, for deploy/ and its tests alone
 

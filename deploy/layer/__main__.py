@@ -1,6 +1,6 @@
 """``python -m deploy.layer``: the zips, the folders and their sizes.
 
-python -m deploy.layer [--grpc] [--architecture x86_64] [--out dist]
+python -m deploy.layer [--grpc] [--pinned] [--architecture x86_64] [--out dist]
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from pathlib import Path
 
 from deploy.layer.archive import to_folder, to_zip
 from deploy.layer.build import ROOT, Layer, any_layer, python_layer
-from deploy.layer.bytecode import Compiler, interpreters
-from deploy.layer.errors import LayerError
+from deploy.layer.bytecode import Compiler
+from deploy.layer.errors import LayerError, NotHereError
 from deploy.layer.platforms import ARCHITECTURES, PYTHONS
+from deploy.layer.pythons import pythons
 from deploy.layer.tree import total_bytes
 from deploy.layer.wheels import Index
 
@@ -27,10 +28,14 @@ def main() -> int:
     names = [one.name for one in ARCHITECTURES]
     parser.add_argument("--architecture", choices=names, action="append")
     parser.add_argument("--grpc", action="store_true", help="with gRPC, for exporter: otlp_grpc")
+    parser.add_argument(
+        "--pinned", action="store_true", help="byte code by pinned Pythons, not by this machine's"
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "dist", metavar="FOLDER")
     options = parser.parse_args()
-    compiler = Compiler(interpreters(PYTHONS, os.environ))
     cache = ROOT / ".cache" / "layer"
+    at_hand = pythons(PYTHONS, os.environ, cache / "pythons", pinned=options.pinned)
+    compiler = Compiler(at_hand.found)
     index = Index(cache / "wheels")
     options.out.mkdir(parents=True, exist_ok=True)
     for python in PYTHONS:
@@ -38,7 +43,7 @@ def main() -> int:
         _say(
             f"Python {python}: byte code by {found}"
             if found
-            else f"Python {python}: NO byte code, no interpreter found here; "
+            else f"Python {python}: NO byte code: {at_hand.missing[python]}; "
             "the layer runs there, but compiles its modules at every cold start"
         )
     try:
@@ -48,7 +53,7 @@ def main() -> int:
             _write(python_layer(architecture, index, compiler, grpc=options.grpc), options.out)
             try:
                 own = any_layer(architecture, index, compiler, cache / "debian", grpc=options.grpc)
-            except LayerError as error:
+            except NotHereError as error:
                 _say(f"spanpipe-any-{architecture.name}: NOT built: {error}")
             else:
                 _write(own, options.out)

@@ -12,10 +12,11 @@ from deploy.layer.bill import PATH as BILL
 from deploy.layer.bill import bill
 from deploy.layer.bytecode import Compiler
 from deploy.layer.closure import GRPC_ROOTS, ROOTS, Component, components
-from deploy.layer.errors import LayerError
-from deploy.layer.interpreter import RUNTIME, interpreter
+from deploy.layer.errors import LayerError, NotHereError
+from deploy.layer.interpreter import interpreter, own_python
 from deploy.layer.pins import read_pins
 from deploy.layer.platforms import PYTHONS, Architecture
+from deploy.layer.reached import reached
 from deploy.layer.tree import (
     EXECUTABLE,
     FUNCTION,
@@ -31,8 +32,6 @@ from deploy.layer.wheels import Index
 ROOT = Path(__file__).resolve().parents[2]
 _LAUNCH = Path(__file__).with_name("launch")
 EXTENSION = "extensions/spanpipe"
-_OWN_PYTHON = (f"{PACKAGES}/", f"{RUNTIME}/")
-"""What one interpreter alone reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +75,20 @@ def any_layer(
 ) -> Layer:
     """For every runtime: with an interpreter of its own. Raises LayerError."""
     name = _name("any", architecture, grpc=grpc)
-    own = interpreter(architecture, index, debian_cache)
-    if own.python not in compiler.versions:
-        raise LayerError(f"no Python {own.python} here, which makes the interpreter's byte code")
+    python = own_python()
+    if python not in compiler.versions:
+        raise NotHereError(f"no Python {python} here, which makes the interpreter's byte code")
     tree: Tree = {}
     put(tree, EXTENSION, File((_LAUNCH / "any").read_bytes(), EXECUTABLE))
     _put_ours(tree)
-    tree.update(own.tree)
-    packages = _put_packages(tree, architecture, index, (own.python,), grpc=grpc)
-    functions = {path: file for path, file in tree.items() if not path.startswith(_OWN_PYTHON)}
+    packages = _put_packages(tree, architecture, index, (python,), grpc=grpc)
+    functions = {path: file for path, file in tree.items() if not path.startswith(f"{PACKAGES}/")}
     compiler.add_byte_code(functions, PYTHONS)
-    compiler.add_byte_code(tree, (own.python,))
+    compiler.add_byte_code(tree, (python,))
     tree.update(functions)
+    modules = [file.data for path, file in sorted(tree.items()) if path.endswith(".so")]
+    own = interpreter(architecture, index, debian_cache, modules)
+    tree.update(compiler.only_byte_code(own.tree, python))
     _put_bill(tree, name, packages, own.parts, compiler, PYTHONS)
     return Layer(name, tree)
 
@@ -98,10 +99,11 @@ def _name(runtimes: str, architecture: Architecture, *, grpc: bool) -> str:
 
 def _put_ours(tree: Tree) -> None:
     """What both sides run, from this repository; the function's path has `fifo` alone, and
-    `spanpipe`, which hands it on."""
-    for package in ("fifo", "exporter", "extension"):
-        for path in sorted((ROOT / package).glob("*.py")):
-            put(tree, f"{PACKAGES}/{package}/{path.name}", File(path.read_bytes()))
+    `spanpipe`, which hands it on. The extension's has what it imports."""
+    sources = _sources("fifo", "exporter", "extension")
+    for module in reached(sources, "extension.__main__"):
+        name = module.replace(".", "/") + ("" if "." in module else "/__init__")
+        put(tree, f"{PACKAGES}/{name}.py", File(sources[module]))
     configuration = File((ROOT / "config.yaml").read_bytes())
     put(tree, f"{PACKAGES}/extension/config.yaml", configuration)
     for path in sorted((ROOT / "fifo").glob("*.py")):
@@ -125,6 +127,15 @@ def _put_ours(tree: Tree) -> None:
     for folder in (PACKAGES, FUNCTION):
         put(tree, f"{folder}/{info}/METADATA", File(told.encode()))
     put(tree, f"{FUNCTION}/{info}/entry_points.txt", File(_entry_points()))
+
+
+def _sources(*packages: str) -> dict[str, bytes]:
+    """By dotted name; none of them has a package within."""
+    return {
+        package if path.stem == "__init__" else f"{package}.{path.stem}": path.read_bytes()
+        for package in packages
+        for path in (ROOT / package).glob("*.py")
+    }
 
 
 def _entry_points() -> bytes:

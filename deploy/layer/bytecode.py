@@ -1,47 +1,19 @@
-"""Byte code for every Python that is found here, so that a cold start compiles nothing."""
+"""Byte code for every Python that is at hand, so that a cold start compiles nothing."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from deploy.layer.errors import LayerError
+from deploy.layer.pythons import full_version
 from deploy.layer.tree import File, Tree
 
 OPT = "/opt/"
 _PROGRAM = Path(__file__).with_name("compile_files.py")
-
-
-def interpreters(pythons: Sequence[str], environ: Mapping[str, str]) -> dict[str, Path]:
-    """Version → interpreter, of pyenv or on ``PATH``; what is not found is not in it."""
-    root = Path(environ.get("PYENV_ROOT") or Path(environ.get("HOME", "/"), ".pyenv"))
-    found: dict[str, Path] = {}
-    for python in pythons:
-        of_pyenv = (root / "versions").glob(f"{python}.*/bin/python{python}")
-        candidates = sorted(of_pyenv, key=_patch_version, reverse=True)
-        on_path = shutil.which(f"python{python}", path=environ.get("PATH", ""))
-        for candidate in [*candidates, *([Path(on_path)] if on_path else [])]:
-            if full_version(candidate).startswith(f"{python}."):
-                found[python] = candidate
-                break
-    return found
-
-
-def _patch_version(path: Path) -> list[int]:
-    return [int(part) for part in path.parts[-3].split(".") if part.isdigit()]
-
-
-def full_version(interpreter: Path) -> str:
-    """What it says of itself, "" where it does not run: a shim may stand for nothing."""
-    program = "import platform; print(platform.python_version())"
-    done = subprocess.run(
-        [str(interpreter), "-I", "-S", "-c", program], capture_output=True, text=True, check=False
-    )
-    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 class Compiler:
@@ -53,7 +25,7 @@ class Compiler:
         self._made: dict[tuple[str, str, bytes], tuple[str, File]] = {}
 
     def add_byte_code(self, tree: Tree, pythons: Sequence[str]) -> None:
-        """For each of `pythons` that was found, beside every module in `tree`."""
+        """For each of `pythons` that is at hand, beside every module in `tree`."""
         sources = {path: file.data for path, file in tree.items() if path.endswith(".py")}
         for python in pythons:
             if python not in self._interpreters:
@@ -66,6 +38,18 @@ class Compiler:
             if new:
                 self._compile(python, new)
             tree.update(self._made[python, path, data] for path, data in sources.items())
+
+    def only_byte_code(self, tree: Tree, python: str) -> Tree:
+        """`tree` with byte code in place of every module's source (PEP 3147, sourceless imports):
+        for one Python alone, and without lines of text in its tracebacks."""
+        compiled = dict(tree)
+        self.add_byte_code(compiled, (python,))
+        return {
+            f"{path}c" if path.endswith(".py") else path: (
+                self._made[python, path, file.data][1] if path.endswith(".py") else file
+            )
+            for path, file in tree.items()
+        }
 
     def _compile(self, python: str, sources: Mapping[str, bytes]) -> None:
         with tempfile.TemporaryDirectory() as made:

@@ -23,9 +23,9 @@ EACH_VERSION = frozenset({"grpcio", "awslambdaric"})
 """In C, built for one Python each; the names of the libraries differ, the rest is the same."""
 PYTHON_PART = frozenset({"pyyaml"})
 """There is no wheel without C; the C is optional, and its speed not needed."""
-UNUSED = frozenset({"googleapis-common-protos"})
-"""The exporters require it and import it for log records and error details, which we do not send
-or read."""
+UNUSED = frozenset({"googleapis-common-protos", "charset-normalizer"})
+"""The exporters require the first and import it for error details, which we do not read. `requests`
+does without the second (`exporter.lean_requests`), which guesses a text's encoding."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
-"""Packages of the Debian that apt-get knows here, for any architecture: fetched, never installed.
+"""Debian's packages by their pins: fetched from the mirrors that apt-get knows here, and checked.
 
-apt-get checks each against the signed index; everything it writes is below the cache, so that the
-machine's own packages are not touched. What is kept there is used as it is: `make clean` forgets.
+Nothing is installed, and no index is read: a pin names the file and its hash. The machine may run
+another release than the packages are of.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote
 
-from deploy.layer.errors import LayerError
-from deploy.layer.platforms import ARM64, X86_64, Architecture
+from deploy.layer.debian_pins import DebianPin
+from deploy.layer.errors import LayerError, NotHereError
 
-_NAMES = {X86_64: "amd64", ARM64: "arm64"}
-_URI = re.compile(r"^'[^']*/([^/']+)_([^/_']+)_[^/_']+\.deb'", re.MULTILINE)
+_HELPER = Path("/usr/lib/apt/apt-helper")
+"""apt's own downloader, by its own configuration: proxies, certificates, users."""
+_MIRROR = re.compile(r"^'([^']+/)(debian(?:-security)?)/dists/", re.MULTILINE)
+# Its own user may not write into a cache of ours; in a container it often cannot be taken at all.
+AS_ROOT = ("-o", "APT::Sandbox::User=root")
 
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A `.deb` that has been fetched."""
+    """A `.deb` that has been checked against its pin."""
 
-    name: str
-    version: str
-    sha256: str
+    pin: DebianPin
     path: Path
 
     def files(self) -> dict[str, tuple[bytes, int]]:
@@ -54,56 +54,65 @@ class Package:
         return found
 
 
-def fetch(
-    roots: Sequence[str], wanted: re.Pattern[str], architecture: Architecture, cache: Path
-) -> list[Package]:
-    """Of `roots` and all that they depend on, the packages whose whole names are `wanted`.
+def mirrors() -> dict[str, list[str]]:
+    """Archive (``debian``, ``debian-security``) → what stands before it in a URL, in apt's order.
 
-    Raises LayerError, as where there is no apt-get.
+    Raises NotHereError where there is no apt-get, or it knows none, as on Ubuntu.
     """
-    kept = cache / architecture.name
-    if not kept.exists():
-        if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
-            raise LayerError("there is no apt-get, which an interpreter is fetched with")
+    if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
+        raise NotHereError("there is no apt-get, by which Debian's packages are fetched")
+    found: dict[str, list[str]] = {}
+    for base, archive in _MIRROR.findall(run(["apt-get", "--print-uris", "update"])):
+        if base not in found.setdefault(archive, []):
+            found[archive].append(base)
+    if "debian" not in found:
+        raise NotHereError("apt-get knows no mirror of Debian's here: name one in its sources")
+    return found
+
+
+def fetch(pins: Sequence[DebianPin], cache: Path) -> list[Package]:
+    """One for each pin; what is kept in `cache` needs no network. Raises LayerError."""
+    missing = [pin for pin in pins if not (cache / pin.file_name).exists()]
+    if missing:
         cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache) as made:
-            _download(roots, wanted, _NAMES[architecture], Path(made)).rename(kept)
-    packages = []
-    for path in sorted(kept.glob("*.deb")):
-        name, version, _ = path.name.split("_")
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        packages.append(Package(name, unquote(version), digest, path))
-    return packages
+        bases = mirrors()
+        for pin in missing:
+            _download(pin, bases, cache)
+    for pin in pins:
+        kept = cache / pin.file_name
+        found = hashlib.sha256(kept.read_bytes()).hexdigest()
+        if found != pin.sha256:
+            raise LayerError(f"{kept} has SHA-256 {found}, not the pinned {pin.sha256}: remove it")
+    return [Package(pin, cache / pin.file_name) for pin in pins]
 
 
-def _download(roots: Sequence[str], wanted: re.Pattern[str], name: str, folder: Path) -> Path:
-    state, debs = folder / "state", folder / "debs"
-    (state / "lists" / "partial").mkdir(parents=True)
-    (state / "archives" / "partial").mkdir(parents=True)
-    debs.mkdir()
-    (state / "status").touch()
-    options = [
-        f"Dir::State={state}",
-        f"Dir::State::status={state / 'status'}",
-        f"Dir::Cache={state}",
-        f"APT::Architecture={name}",
-        f"APT::Architectures={name}",
-        "Acquire::Languages=none",
-        # Its own user may not write here; in a container it often cannot be taken at all.
-        "APT::Sandbox::User=root",
-    ]
-    apt = ["apt-get", "-qq", *(part for option in options for part in ("-o", option))]
-    _run([*apt, "update"], folder)
-    needed = _run([*apt, "install", "--no-install-recommends", "--print-uris", *roots], folder)
-    names = sorted({match[1] for match in _URI.finditer(needed) if wanted.fullmatch(match[1])})
-    if not names:
-        raise LayerError(f"apt-get knows no {', '.join(roots)} for {name}")
-    _run([*apt, "download", *names], debs)
-    return debs
+def _download(pin: DebianPin, mirrors: dict[str, list[str]], cache: Path) -> None:
+    """Whole or not at all: what cannot be checked stays elsewhere."""
+    archive = pin.path.partition("/")[0]
+    told = f"apt-get knows no mirror of {archive} here"
+    with tempfile.TemporaryDirectory(dir=cache) as made:
+        for base in mirrors.get(archive, ()):
+            target = Path(made) / pin.file_name
+            command = [str(_HELPER), *AS_ROOT, "download-file", base + pin.path, str(target)]
+            try:
+                run([*command, f"SHA256:{pin.sha256}"])
+            except LayerError as error:
+                told = str(error)
+            else:
+                target.rename(cache / pin.file_name)
+                return
+    raise LayerError(
+        f"{pin.name} {pin.version}, as deploy/layer/debian.txt pins it, cannot be fetched: {told}. "
+        "Mirrors keep what a release has now: `make layer-pins` pins that; look at the difference"
+    )
 
 
-def _run(command: list[str], folder: Path) -> str:
+def run(command: Sequence[str], folder: Path | None = None) -> str:
+    """What it printed. Raises LayerError."""
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise LayerError(f"apt-get failed: {done.stderr.strip()[-300:]}")
+        lines = (done.stdout + done.stderr).splitlines()
+        errors = [line.removeprefix("E: ") for line in lines if line.startswith("E: ")]
+        told = " ".join([*errors, *lines[-1:]][:1]) or f"exit {done.returncode}"
+        raise LayerError(f"{Path(command[0]).name}: {told}")
     return done.stdout

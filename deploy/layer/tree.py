@@ -23,12 +23,20 @@ _NOT_KEPT = ("RECORD", "WHEEL", "top_level.txt", "namespace_packages.txt", "zip-
 _UNUSED = (
     # The SDK imports of the conventions' drafts these alone.
     r"opentelemetry/semconv/_incubating/(?!__init__|.*/__init__|.*/otel_)",
-    r"opentelemetry/sdk/_configuration/",
+    r"opentelemetry/semconv/(metrics|trace|schemas\.py)",
+    r"opentelemetry/sdk/(_configuration|error_handler|trace/_sampling_experimental)/",
+    r"opentelemetry/proto/(collector/)?profiles/",
+    # Headers of a caller: the function's side has its own, and the exporter sends none.
+    r"opentelemetry/(baggage|propagate|propagators|trace/propagation/tracecontext\.py)",
     r"google/protobuf/(compiler|testdata)/",
     r"google/protobuf/internal/(\w+_benchmark|testing_refleaks)",
+    r"google/protobuf/(proto|proto_\w+|api_pb2|type_pb2|source_context_pb2)\.py",
+    # Programs, codecs, and tests.
+    r"(idna/cli|idna/codec|idna/compat|requests/help)\.py",
+    r"certifi/tests/",
     # For other platforms, and for packages that are not in the layer.
     r"urllib3/contrib/(emscripten/|pyopenssl|socks)",
-    r"charset_normalizer/cli/",
+    r"urllib3/http2/connection\.py",
 )
 """What nothing in the extension's process imports."""
 _LEFT_OUT = re.compile("|".join(_UNUSED))

@@ -13,9 +13,12 @@ import pytest
 
 from deploy.layer.archive import to_zip
 from deploy.layer.compile_files import byte_code
+from deploy.layer.debian_pins import DebianPin, read_debian_pins, to_text
 from deploy.layer.errors import LayerError
+from deploy.layer.interpreter import PINS
 from deploy.layer.pins import Pin, pin_of, read_pins
 from deploy.layer.platforms import PYTHONS
+from deploy.layer.reached import reached
 from deploy.layer.tree import File, Tree, put, put_wheel
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,6 +94,49 @@ def test_a_zip_depends_on_its_tree_alone() -> None:
         for member in archive.infolist():
             assert member.external_attr >> 16 == stat.S_IFREG | 0o755
             assert (member.date_time, member.create_system) == ((1980, 1, 1, 0, 0, 0), 3)
+
+
+def test_a_program_reaches_what_it_imports() -> None:
+    """In functions too, and packages; not what is for type checkers, or of others."""
+    sources = {
+        "one": b"",
+        "one.main": b"import json\nfrom two import a\ndef f():\n    import two.lazy\n",
+        "one.idle": b"import two.a",
+        "two": b"TYPE_CHECKING = False\nif TYPE_CHECKING:\n    from two.typed import T\n",
+        "two.a": b"from two.b import c",
+        "two.b": b"",
+        "two.lazy": b"from . import typed",
+        "two.typed": b"",
+    }
+    assert reached(sources, "one.main") == {
+        "one",
+        "one.main",
+        "two",
+        "two.a",
+        "two.b",
+        "two.lazy",
+    }
+
+
+def test_debian_pins_are_written_as_they_are_read() -> None:
+    """In order, under a head that says where they come from; the file's own too."""
+    pins = [
+        DebianPin("x86_64", "b", "1:2-3", "0" * 64, "debian/pool/main/b/b_2-3_amd64.deb"),
+        DebianPin("arm64", "a", "1", "f" * 64, "debian-security/pool/a_1_arm64.deb"),
+    ]
+    text = to_text(pins)
+    assert text.startswith("# Debian's packages")
+    assert read_debian_pins(text) == pins[::-1]
+    assert [pin.file_name for pin in pins] == ["b_2-3_amd64.deb", "a_1_arm64.deb"]
+    own = PINS.read_text()
+    assert to_text(read_debian_pins(own)) == own
+
+
+@pytest.mark.parametrize("line", ["x86_64 a 1", f"x86_64 a 1 {'g' * 64} debian/a.deb"])
+def test_a_line_that_is_no_pin_is_named(line: str) -> None:
+    """Without a hash that can be checked nothing is fetched."""
+    with pytest.raises(LayerError, match=r"debian\.txt, line 2, is no pin: make layer-pins"):
+        read_debian_pins(f"# head\n{line}\n")
 
 
 SOURCE = b'''"""Of the module."""

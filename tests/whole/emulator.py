@@ -17,14 +17,13 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from collectors.ports import free_ports
 from sandbox.closing import Closing
 from sandbox.launcher import write_extensions
 from tests.whole.fetch import cannot, program
+from tests.whole.places import Place
 from tests.whole.printing import Printing
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,14 +33,17 @@ _SHARED = "/mnt"
 _PATH = "/2015-03-31/functions/function/invocations"
 
 
-def namespace_command() -> list[str]:
-    """What enters the namespaces; skips where this user or kernel may not."""
+def namespace_command(*, user: bool = False) -> list[str]:
+    """What enters the namespaces; skips where this user or kernel may not.
+
+    `user`: one of users too, as who is not root needs in any case.
+    """
     unshare = shutil.which("unshare")
     if unshare is None:
         cannot("unshare (util-linux) is not installed")
         raise AssertionError
     options = ["-m", "-p", "-f", "--kill-child", "--mount-proc"]
-    if os.geteuid() != 0:
+    if user or os.geteuid() != 0:
         options.insert(0, "-r")
     command = [unshare, *options]
     tried = subprocess.run([*command, "true"], capture_output=True, text=True, check=False)
@@ -68,80 +70,6 @@ def _open_to_all(*paths: Path) -> str:
     return script + bind
 
 
-class Place(Protocol):
-    """Where a function meets a built layer."""
-
-    def script(self, code_directory: Path) -> str:
-        """Makes it, with what is to be run in ``$@``, the emulator first."""
-
-    def runtime(self, handler: str) -> list[str]:
-        """The runtime's command."""
-
-    @property
-    def path(self) -> str:
-        """The function's ``PYTHONPATH``."""
-
-
-@dataclass(frozen=True, slots=True)
-class LayerOnPython:
-    """A built layer, and what stands for one of Lambda's Python runtimes.
-
-    `opt` is bound over `/opt` and `prefix`, which has ``bin/python3.x``, over `/var/lang`, both
-    read-only; `client` has the runtime's client, `awslambdaric`.
-    """
-
-    opt: Path
-    python: str
-    prefix: Path
-    client: Path
-
-    def script(self, code_directory: Path) -> str:
-        script = "mount -t tmpfs -o mode=755 none /var\nmkdir /var/lang /var/task\n"
-        for folder, place in (
-            (self.opt, "/opt"),
-            (self.prefix, "/var/lang"),
-            (code_directory, "/var/task"),
-        ):
-            script += f"mount --bind {shlex.quote(str(folder))} {place}\n"
-            script += f"mount -o remount,bind,ro {place}\n"
-        return script
-
-    def runtime(self, handler: str) -> list[str]:
-        return [f"/var/lang/bin/python{self.python}", "-m", "awslambdaric", handler]
-
-    @property
-    def path(self) -> str:
-        # In Lambda's order.
-        return os.pathsep.join(("/var/task", "/opt/python", str(self.client)))
-
-
-@dataclass(frozen=True, slots=True)
-class LayerAlone:
-    """A built layer in an empty root: no shell, no libc, no Python. `program`, which is static,
-    is the runtime and the function."""
-
-    opt: Path
-    root: Path
-    program: Path
-
-    def script(self, code_directory: Path) -> str:
-        root, opt = shlex.quote(str(self.root)), shlex.quote(str(self.opt))
-        return (
-            f"cd {root}\nmkdir -p opt proc tmp dev\ntouch emulator function dev/null\n"
-            f"mount --bind {opt} opt\nmount -o remount,bind,ro opt\n"
-            f'mount --bind "$1" emulator\nmount --bind {shlex.quote(str(self.program))} function\n'
-            "mount --bind /dev/null dev/null\nmount -t proc none proc\nshift\n"
-            f'set -- chroot {root} /emulator "$@"\n'
-        )
-
-    def runtime(self, handler: str) -> list[str]:
-        return ["/function"]
-
-    @property
-    def path(self) -> str:
-        return ""
-
-
 class Emulator(Closing):
     """Runs `handler` from `code_directory`; `lines` has what all processes printed.
 
@@ -166,7 +94,7 @@ class Emulator(Closing):
         layer: Place | None = None,
     ) -> None:
         emulator = program("emulator")
-        enter = namespace_command()
+        enter = namespace_command(user=layer is not None and layer.foreign)
         if layer is None:
             opt = folder / "opt"
             opt.mkdir()

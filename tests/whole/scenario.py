@@ -1,17 +1,25 @@
-"""The one scenario and how its spans are compared between places that run it."""
+"""The one scenario, on AWS's emulator, and how its spans are compared between places."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from exporter.otlp_json import to_value
+from sandbox.receiver import Receiver
+from tests.whole.emulator import Emulator
+from tests.whole.places import Place
 
 FOLDER = Path(__file__).resolve().parent
 SCENARIO: dict[str, Any] = json.loads((FOLDER / "scenario.json").read_text())
 STEPS: list[dict[str, Any]] = SCENARIO["steps"]
+EVENTS: list[Any] = [step["event"] for step in STEPS]
+ANSWERS: list[str] = [step["answer"] for step in STEPS]
+ESSENTIALS: list[tuple[str, bool]] = [(step["fate"], step["cold_start"]) for step in STEPS]
 HANDLER = "scenario_function.handler"
+SPANS_S = 10.0
 
 VARIES = {
     "faas.invocation_id": "drawn for each invocation",
@@ -25,6 +33,47 @@ VARIES = {
     "telemetry.distro.version": "of this one",
 }
 """Attributes whose value may differ from place to place, and why."""
+
+
+def on_emulator(
+    folder: Path,
+    events: Sequence[Any] = EVENTS,
+    *,
+    code: Path = FOLDER,
+    handler: str = HANDLER,
+    timeout_s: int = SCENARIO["timeout_s"],
+    environ: Mapping[str, str] | None = None,
+    layer: Place | None = None,
+    spans_each: int = 2,
+    grpc: bool = False,
+) -> tuple[list[str], list[dict[str, Any]], list[str]]:
+    """(what the caller was told of each event, the spans, what all processes printed)."""
+    with Receiver(grpc=grpc) as receiver:
+        endpoint = receiver.grpc_endpoint if grpc else receiver.http_endpoint
+        own = {
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": endpoint,
+            "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "grpc" if grpc else "http/protobuf",
+            **(environ or {}),
+        }
+        with Emulator(folder, handler, code, timeout_s, own, layer=layer) as emulator:
+            answers = [answer_of(*emulator.invoke(json.dumps(one).encode())) for one in events]
+            emulator.shutdown()
+        receiver.wait_for_spans(spans_each * len(events), SPANS_S)
+        return answers, invocation_spans(receiver.requests), emulator.lines
+
+
+def answer_of(status: int, payload: bytes) -> str:
+    """As `scenario.json` names it."""
+    if b"timed out" in payload[:500]:
+        return "timeout"
+    return "error" if status != 200 or b'"errorType"' in payload[:500] else "returned"
+
+
+def essentials(spans: list[dict[str, Any]]) -> list[tuple[str, bool]]:
+    """Fate and cold start of each."""
+    return [
+        (one["attributes"]["spanpipe.fate"], one["attributes"]["faas.coldstart"]) for one in spans
+    ]
 
 
 def invocation_spans(requests: list[Any]) -> list[dict[str, Any]]:

@@ -3,81 +3,61 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import stat
 import subprocess
+import sys
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from deploy.layer.archive import to_folder
-from deploy.layer.build import ROOT, python_layer
+from deploy.layer.archive import to_folder, to_zip
+from deploy.layer.build import python_layer
 from deploy.layer.bytecode import Compiler
 from deploy.layer.errors import LayerError
 from deploy.layer.platforms import ARCHITECTURES, PYTHONS
+from deploy.layer.pythons import JARS, full_version, pythons
 from deploy.layer.wheels import Index
 from sandbox.opt import mount_problem
 from sandbox.receiver import Receiver
-from tests.whole.emulator import Emulator, LayerAlone
+from tests.whole import test_logs
+from tests.whole.emulator import Emulator
 from tests.whole.fetch import cannot, making
 from tests.whole.layers import (
-    FOUND,
-    HERE,
+    KEPT,
+    MB,
+    PROBE,
+    SIZES,
+    Built,
+    at_hand,
     build,
+    built,
+    here,
+    interpreter,
     on_python,
-    shared_folder,
-    static_function,
-    unpack,
 )
-from tests.whole.scenario import FOLDER, HANDLER, SCENARIO, STEPS, invocation_spans
+from tests.whole.scenario import (
+    ANSWERS,
+    ESSENTIALS,
+    FOLDER,
+    HANDLER,
+    SPANS_S,
+    essentials,
+    invocation_spans,
+    on_emulator,
+)
 from tests.whole.test_run import spanpipe
+
+__all__ = ["built"]
 
 pytestmark = pytest.mark.emulator
 
-SPANS_S = 10.0
-MB = 1_000_000
-SIZES = {"python": 8 * MB, "any": 20 * MB}
-"""Zipped, at most: with byte code for every Python, and with an interpreter."""
+PUBLISHED_IN_THE_CALL = 50 * MB
+"""What Lambda takes as it is; with gRPC there is a library in C for each Python."""
 ONE_PYTHON = 4 * MB
 """Zipped, at most: with byte code for one Python."""
-
-
-@dataclass(frozen=True, slots=True)
-class Built:
-    """`dist` is the command's folder; `opt` has each layer's zip unpacked, by name."""
-
-    dist: Path
-    printed: str
-
-    def opt(self, name: str) -> Path:
-        return self.dist.parent / "opt" / name
-
-
-@pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """Everything, built once."""
-    kept = shared_folder(tmp_path_factory) / "layer"
-    with making(kept) as wanting:
-        if wanting:
-            made = kept.with_name("layer.making")
-            printed = build(made / "dist")
-            (made / "printed").write_text(printed)
-            for archive in (made / "dist").glob("*.zip"):
-                unpack(archive, made / "opt" / archive.stem)
-            made.rename(kept)
-    return Built(kept / "dist", (kept / "printed").read_text())
-
-
-def built_name(built: Built, runtimes: str, architecture: str) -> str:
-    """Skips where the build says that this layer cannot be had here."""
-    name = f"spanpipe-{runtimes}-{architecture}"
-    for line in built.printed.splitlines():
-        if line.startswith(f"{name}: NOT built"):
-            cannot(line)
-    return name
 
 
 def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
@@ -92,7 +72,7 @@ def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
 @pytest.mark.parametrize("architecture", [one.name for one in ARCHITECTURES])
 def test_the_folder_is_the_zip_unpacked(built: Built, architecture: str, runtimes: str) -> None:
     """What an image copies into `/opt` is what Lambda unpacks there, permissions included."""
-    name = built_name(built, runtimes, architecture)
+    name = built.name(runtimes, architecture)
     assert contents(built.opt(name)) == contents(built.dist / name)
 
 
@@ -111,7 +91,7 @@ def test_sizes(built: Built, tmp_path: Path) -> None:
         size = path.stat().st_size
         assert f"{path.name}: {size / MB:.2f} MB" in built.printed
         assert size <= SIZES[path.name.split("-")[1]]
-    one = next(iter(FOUND))
+    one = next(iter(at_hand().found))
     with zipfile.ZipFile(built.dist / "spanpipe-python-x86_64.zip") as archive:
         size = sum(
             member.compress_size
@@ -126,7 +106,7 @@ def test_sizes(built: Built, tmp_path: Path) -> None:
 @pytest.mark.parametrize("architecture", [one.name for one in ARCHITECTURES])
 def test_what_is_in_it(built: Built, architecture: str, runtimes: str) -> None:
     """On the function's path `fifo` and `spanpipe` alone; no AWS SDK, no gRPC, no path of here."""
-    opt = built.dist / built_name(built, runtimes, architecture)
+    opt = built.dist / built.name(runtimes, architecture)
     assert {path.name for path in opt.iterdir()} == {"extensions", "python", "spanpipe"}
     assert {path.name for path in (opt / "extensions").iterdir()} == {"spanpipe"}
     importable = {path.name for path in (opt / "python").iterdir() if path.suffix != ".dist-info"}
@@ -140,7 +120,7 @@ def test_what_is_in_it(built: Built, architecture: str, runtimes: str) -> None:
     assert executable - own == {"extensions/spanpipe", "spanpipe/wrap"}
     packages = {path.name for path in (opt / "spanpipe" / "packages").iterdir()}
     assert packages & {"boto3", "botocore", "awslambdaric", "grpc", "sandbox", "tests"} == set()
-    machine = [str(path).encode() for path in (Path.cwd(), *FOUND.values())]
+    machine = [str(path).encode() for path in (Path.cwd(), *at_hand().found.values())]
     told = [
         name
         for name, (_, data) in contents(opt).items()
@@ -159,7 +139,7 @@ def test_every_module_has_byte_code_for_every_python_found(built: Built) -> None
             path.parent.parent / f"{path.name.partition('.')[0]}.py"
             for path in opt.rglob(f"*.{tag}.pyc")
         }
-        if python in FOUND:
+        if python in at_hand().found:
             assert modules <= compiled
             assert f"Python {python}: byte code by {python}." in built.printed
         else:
@@ -167,10 +147,21 @@ def test_every_module_has_byte_code_for_every_python_found(built: Built) -> None
             assert f"Python {python}: NO byte code" in built.printed
 
 
+def test_a_pinned_python_is_not_this_machines() -> None:
+    """What two machines make byte code by is one version then, whatever else they have."""
+    python = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    with making(KEPT / "pythons"):
+        at_hand = pythons((python,), os.environ, KEPT / "pythons", pinned=True)
+    if python in at_hand.missing:
+        cannot(f"Python {python}: {at_hand.missing[python]}")
+    version = JARS[python, here().name].version.partition("-")[0]
+    assert full_version(at_hand.found[python]) == version
+
+
 @pytest.mark.parametrize("runtimes", ["python", "any"])
 def test_the_bill_of_materials_names_all_that_is_inside(built: Built, runtimes: str) -> None:
     """Every package with its version, its hash and its licence, and the licence's text."""
-    opt = built.dist / built_name(built, runtimes, "x86_64")
+    opt = built.dist / built.name(runtimes, "x86_64")
     bill = json.loads((opt / "spanpipe" / "bom.cdx.json").read_text())
     assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
     packages = [one for one in bill["components"] if one["purl"].startswith("pkg:pypi/")]
@@ -191,50 +182,14 @@ def test_the_bill_of_materials_names_all_that_is_inside(built: Built, runtimes: 
         assert any((opt / "spanpipe" / "licenses" / one["name"]).iterdir())
 
 
-def on_layer(
-    folder: Path, opt: Path, python: str, *, steps: list[dict[str, Any]]
-) -> tuple[list[str], list[tuple[str, bool]]]:
-    """(What the caller was told, fate and cold start of each span)."""
-    (folder / "code").mkdir()
-    shutil.copy(FOLDER / "scenario_function.py", folder / "code")
-    with Receiver() as receiver:
-        environ = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": receiver.http_endpoint}
-        with Emulator(
-            folder,
-            HANDLER,
-            folder / "code",
-            SCENARIO["timeout_s"],
-            environ,
-            layer=on_python(opt, python),
-        ) as emulator:
-            answers = []
-            for step in steps:
-                status, payload = emulator.invoke(json.dumps(step["event"]).encode())
-                answers.append(_answer(status, payload))
-            emulator.shutdown()
-        receiver.wait_for_spans(2 * len(steps), SPANS_S)
-        spans = invocation_spans(receiver.requests)
-    told = [
-        (one["attributes"]["spanpipe.fate"], one["attributes"]["faas.coldstart"]) for one in spans
-    ]
-    assert told, emulator.lines
-    return answers, told
-
-
-def _answer(status: int, payload: bytes) -> str:
-    if b"timed out" in payload[:500]:
-        return "timeout"
-    return "error" if status != 200 or b'"errorType"' in payload[:500] else "returned"
-
-
-@pytest.mark.parametrize("python", FOUND)
+@pytest.mark.parametrize("python", PYTHONS)
 def test_the_scenario_out_of_the_layer(built: Built, tmp_path: Path, python: str) -> None:
-    """On each Python found, from the unpacked zip: every answer, one span each, with its fate."""
-    opt = built.opt("spanpipe-python-x86_64")
-    assert on_layer(tmp_path, opt, python, steps=STEPS) == (
-        [step["answer"] for step in STEPS],
-        [(step["fate"], step["cold_start"]) for step in STEPS],
-    )
+    """On each Python, from the unpacked zip: every answer, one span each, with its fate."""
+    (tmp_path / "code").mkdir()
+    shutil.copy(FOLDER / "scenario_function.py", tmp_path / "code")
+    place = on_python(built.opt(built.name("python", here().name)), python)
+    answers, spans, lines = on_emulator(tmp_path, code=tmp_path / "code", layer=place)
+    assert (answers, essentials(spans)) == (ANSWERS, ESSENTIALS), lines
 
 
 HOSTILE = (
@@ -264,7 +219,7 @@ _APP = (
 def test_neither_side_finds_the_packages_of_the_other(built: Built, tmp_path: Path) -> None:
     """A function, wrapped, with old packages under every name that the extension imports, in its
     package and by a `.pth` file: it keeps its own, and so does the extension."""
-    python = list(FOUND)[-1]
+    python = PYTHONS[-1]
     code = tmp_path / "code"
     code.mkdir()
     (code / "app.py").write_text(_APP)
@@ -317,60 +272,13 @@ def test_without_a_python_it_says_which_layer_to_take(built: Built) -> None:
     )
 
 
-def test_a_root_without_python_and_libc(built: Built, tmp_path: Path) -> None:
-    """An image that holds a static program and nothing else: the extension starts with the layer's
-    own interpreter, reaches `/next`, and sends the function's span."""
-    assert HERE is not None
-    name = built_name(built, "any", HERE.name)
-    (tmp_path / "root").mkdir()
-    place = LayerAlone(built.opt(name), tmp_path / "root", static_function())
-    with Receiver() as receiver:
-        environ = {
-            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": receiver.http_endpoint,
-            "SPANPIPE_DIR": "/tmp",
-            "LD_LIBRARY_PATH": "/lib64:/var/task:/opt/lib",
-        }
-        with Emulator(tmp_path, "main", tmp_path, 3, environ, layer=place) as emulator:
-            answer = emulator.invoke(b'{"n":1}')
-            emulator.shutdown()
-        receiver.wait_for_spans(1, SPANS_S)
-        spans = invocation_spans(receiver.requests)
-    assert answer == (200, b'{"n":1}'), emulator.lines
-    assert [
-        (one["attributes"]["spanpipe.fate"], one["attributes"]["spanpipe.result.body"])
-        for one in spans
-    ] == [("returned", '{"n":1}')], emulator.lines
-
-
-_PROBE = """
-import importlib, os, sys
-packages = sys.argv[1]
-sys.path.insert(0, packages)
-for package in ("extension", "exporter"):
-    for name in sorted(os.listdir(os.path.join(packages, package))):
-        module = name.removesuffix(".py")
-        if name.endswith(".py") and name not in ("__main__.py", "otlp_grpc.py"):
-            importlib.import_module(f"{package}.{module}")
-from exporter.signals import http_signal
-from exporter.settings import ExporterSettings
-from exporter.delivery import open_sender
-http_signal("traces"), http_signal("metrics"), http_signal("logs")
-open_sender(ExporterSettings(protocol="otlp_http", endpoint="http://127.0.0.1:1/v1/traces"))
-for name, module in sorted(sys.modules.items()):
-    file = getattr(module, "__file__", None)
-    if file and file.startswith(packages) and file.endswith(".py"):
-        if not os.path.isfile(getattr(module, "__cached__", None) or ""):
-            print(name)
-"""
-
-
-@pytest.mark.parametrize("python", FOUND)
+@pytest.mark.parametrize("python", PYTHONS)
 def test_all_that_the_extension_may_import_is_inside(built: Built, python: str) -> None:
     """Every module of ours, and what exporting either signal imports, with byte code."""
     packages = built.dist / "spanpipe-python-x86_64" / "spanpipe" / "packages"
     before = contents(packages)
     done = subprocess.run(
-        [str(FOUND[python]), "-I", "-S", "-c", _PROBE, str(packages)],
+        [str(interpreter(python)), "-I", "-S", "-c", PROBE, str(packages)],
         capture_output=True,
         text=True,
         check=False,
@@ -381,17 +289,18 @@ def test_all_that_the_extension_may_import_is_inside(built: Built, python: str) 
 
 def test_grpc_is_inside_on_request_alone(built: Built, tmp_path: Path) -> None:
     """Without it the log says what to do, and the function goes on; with it the span arrives."""
-    assert HERE is not None
-    python = next(iter(FOUND))
-    index = Index(ROOT / ".cache" / "layer" / "wheels")
+    python = PYTHONS[-1]
+    compiler = Compiler(at_hand().found)
+    index = Index(KEPT / "wheels")
     try:
-        layer = python_layer(HERE, index, Compiler({python: FOUND[python]}), grpc=True)
+        layer = python_layer(here(), index, compiler, grpc=True)
     except LayerError as error:
         cannot(str(error))
         raise AssertionError from error
-    assert layer.name == f"spanpipe-python-{HERE.name}-grpc"
+    assert layer.name == f"spanpipe-python-{here().name}-grpc"
+    assert len(to_zip(layer.tree)) <= PUBLISHED_IN_THE_CALL
     to_folder(layer.tree, tmp_path / "with")
-    without = built.opt(f"spanpipe-python-{HERE.name}")
+    without = built.opt(f"spanpipe-python-{here().name}")
     told = {}
     for name, opt in (("with", tmp_path / "with"), ("without", without)):
         folder = tmp_path / f"{name}-run"
@@ -425,6 +334,20 @@ def test_grpc_is_inside_on_request_alone(built: Built, tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("runtimes", ["python", "any"])
+def test_log_lines_leave_from_the_layer(built: Built, tmp_path: Path, runtimes: str) -> None:
+    """With ``signals: {logs: true}`` every line arrives as an OTLP log record, in its trace."""
+    problem = mount_problem([])
+    if problem is not None:
+        cannot(f"/opt cannot be mounted here: {problem}")
+    said = test_logs.Said()
+    layer = built.opt(built.name(runtimes, here().name))
+    with Receiver() as receiver:
+        with test_logs.environment(tmp_path, receiver, said, layer=layer) as env:
+            test_logs.two_invocations(env, said)
+        assert test_logs.told(receiver) == test_logs.TOLD
+
+
 LAYERED = """
 import os, pathlib
 import fifo
@@ -449,11 +372,8 @@ def test_spanpipe_run_takes_the_layers_own_extension(
     """With ``--layer`` the extension, the wrapper and `fifo` are those of the built layer."""
     if mount_problem([]) is not None:
         cannot(f"/opt cannot be mounted here: {mount_problem([])}")
-    if HERE is None:
-        cannot("there is no layer for this machine")
-        raise AssertionError
     (tmp_path / "app.py").write_text(LAYERED)
-    layer = built.opt(built_name(built, runtimes, HERE.name))
+    layer = built.opt(built.name(runtimes, here().name))
     done = spanpipe(tmp_path, "run", "app.handler", "--wrap", "--layer", str(layer))
     assert done.returncode == 0, done.stderr
     assert f"[function] seen /opt/python/fifo/__init__.py {program}" in done.stderr

@@ -12,6 +12,7 @@ import pytest
 from sandbox.environment import LambdaEnvironment
 from sandbox.launcher import write_extensions
 from sandbox.receiver import Receiver
+from spanpipe.run.layers import opt_of
 from tests.whole.configured import configured
 from tests.whole.test_flush import IDLE_S, SLACK_S
 
@@ -20,11 +21,13 @@ READY_S = 20.0
 
 
 class Said:
-    """What the extension has said; `ready` once it could export; `own` for each last line."""
+    """What the extension has said; `ready` once it could export; `initialised` once the function
+    has printed a line in init; `own` for each last line."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.ready = threading.Event()
+        self.initialised = threading.Event()
         self.own = threading.Semaphore(0)
 
     def on_line(self, name: str, line: str) -> None:
@@ -32,6 +35,8 @@ class Said:
             self.lines.append(line)
             if "ready to export" in line:
                 self.ready.set()
+        elif "in init" in line:
+            self.initialised.set()
         elif "own" in line:
             self.own.release()
 
@@ -47,13 +52,46 @@ def environment(
     said: Said,
     config: str = "signals: {logs: true}",
     timeout_s: float = 20.0,
+    layer: Path | None = None,
     **more: Any,
 ) -> LambdaEnvironment:
+    """With the extension of `layer`, an unpacked one, in place of this checkout's."""
     variables = {"SPANPIPE_LOG_LEVEL": "debug", **more}
     handler, endpoint = "log_function.handler", receiver.http_endpoint
     function = configured(folder, config, endpoint, handler, variables, timeout_s=timeout_s)
-    extensions = str(write_extensions(folder))
-    return LambdaEnvironment(function, extensions, telemetry=True, on_line=said.on_line)
+    extensions = write_extensions(folder)
+    opt = opt_of([layer], extensions, folder / "opt", mounted=True) if layer else None
+    return LambdaEnvironment(
+        function,
+        str(opt.extensions if opt else extensions),
+        telemetry=True,
+        on_line=said.on_line,
+        opt=opt,
+    )
+
+
+TOLD = [
+    ("in init", 0, "", ""),
+    ("plain 1", 0, "function", "1"),
+    ("warned 1", WARN, "function", "1"),
+    ("own", ERROR, "child", "1"),
+    ("plain 2", 0, "function", "2"),
+    ("warned 2", WARN, "function", "2"),
+    ("own", ERROR, "child", "2"),
+]
+"""What `two_invocations` have `told`."""
+
+
+def two_invocations(env: LambdaEnvironment, said: Said) -> None:
+    """And their lines, after an init of its own."""
+    env.init()
+    assert said.ready.wait(READY_S)
+    assert said.initialised.wait(READY_S)
+    env.flush_telemetry()
+    for number in (1, 2):
+        env.invoke(f'{{"id": {number}}}'.encode())
+        assert env.wait_idle(IDLE_S)
+        said.wait_for_lines(env)
 
 
 def texts(receiver: Receiver) -> list[str]:
@@ -90,23 +128,11 @@ def test_lines_are_in_their_invocations_trace(
             "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": protocol,
         }
         with environment(tmp_path, receiver, said, **more) as env:
-            env.init()
-            assert said.ready.wait(READY_S)
-            for number in (1, 2):
-                env.invoke(f'{{"id": {number}}}'.encode())
-                assert env.wait_idle(IDLE_S)
-                said.wait_for_lines(env)
+            two_invocations(env, said)
         found = told(receiver)
         own = next(one for one in receiver.log_records() if one.severity_number == ERROR)
         attributes = {one.key: one.value for one in own.attributes}
-    expected = [("in init", 0, "", "")]
-    for number in ("1", "2"):
-        expected += [
-            (f"plain {number}", 0, "function", number),
-            (f"warned {number}", WARN, "function", number),
-            ("own", ERROR, "child", number),
-        ]
-    assert found == expected
+    assert found == TOLD
     assert attributes["password"].string_value == "[REDACTED]"
     assert attributes["n"].int_value == 1
     assert attributes["faas.invocation_id"].string_value == env.invocations[0].request_id
