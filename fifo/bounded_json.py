@@ -14,6 +14,10 @@ from json.encoder import encode_basestring
 from fifo import encoding, messages
 from fifo.fields import FIELD_LAYOUT, cut_utf8, encode_field
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 MAX_REPR_CHARACTERS = 200
 MAX_DEPTH = 64
 _pack_field = FIELD_LAYOUT.pack
@@ -38,7 +42,11 @@ class Encoder:
             )
         if not self._careful:
             try:
-                data = _whole_text(value).encode("utf-8", "backslashreplace")
+                text = _whole_text(value)
+                try:
+                    data = text.encode()
+                except UnicodeEncodeError:
+                    data = text.encode("utf-8", "backslashreplace")
             except Exception:  # noqa: BLE001, S110 - the value's own code may raise anything
                 pass  # a key that is no text, NaN, a cycle: the careful way describes them
             else:
@@ -60,16 +68,26 @@ class Encoder:
         )
 
 
+_made: "list[Any]" = []
+"""The standard library's encoders in C that nobody uses now; each has the containers that it is in,
+so that two threads never share one, nor is one used again that was left within some."""
+
+
 def _whole_text(value: object) -> str:
     """JSON text of `value`; raises what its own code raises, or ValueError and RecursionError."""
-    make = getattr(encoder, "c_make_encoder", None)
-    if make is None:
-        return json.JSONEncoder(
-            ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_describe
-        ).encode(value)
-    # As `json.JSONEncoder` calls it, less what it does for each call anew.
-    encode = make({}, _describe, encode_basestring, None, ":", ",", False, False, False)
-    return "".join(encode(value, 0))
+    try:
+        encode = _made.pop()
+    except IndexError:
+        make = getattr(encoder, "c_make_encoder", None)
+        if make is None:
+            return json.JSONEncoder(
+                ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_describe
+            ).encode(value)
+        # As `json.JSONEncoder` calls it, less what it does for each call anew.
+        encode = make({}, _describe, encode_basestring, None, ":", ",", False, False, False)
+    text = "".join(encode(value, 0))
+    _made.append(encode)
+    return text
 
 
 def bounded_text(value: object, max_characters: int) -> "tuple[str, bool]":

@@ -39,6 +39,8 @@ _RECORD = struct.Struct(">2sBBII")
 _CRC = struct.Struct(">I")
 _TEXTS = struct.Struct(">HI")
 _TEXTS_AT = _RECORD.size + _CRC.size
+IDENTITY_BYTES = _TEXTS_AT + _TEXTS.size
+"""Of the opening, in which one record differs from another: both checksums are in it."""
 _TAG_PROPAGATORS = 1
 _TAG_EVENT_PATH = 2
 _TAG_SAMPLER = 3

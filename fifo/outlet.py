@@ -12,7 +12,7 @@ import sys
 
 from fifo import encoding, messages, overflow, pipes, wire
 from fifo.errors import HostilePathError
-from fifo.wire import MAX_BODY_BYTES, encode_frame
+from fifo.wire import MAX_BODY_BYTES, encode_frame, encode_parts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,7 +87,10 @@ class Outlet:
         length = len(head) + len(data)
         if length <= MAX_BODY_BYTES and not self.broken:
             # As most are; the same as below, at less cost.
-            frame = encode_frame(kind, self._writer_id, counter, head + data)
+            if data:
+                frame = b"".join(encode_parts(kind, self._writer_id, counter, head, data))
+            else:
+                frame = encode_frame(kind, self._writer_id, counter, head)
             try:
                 os.write(self._descriptor, frame)
             except OSError as error:

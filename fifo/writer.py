@@ -113,10 +113,10 @@ class Writer:
         "_known",
         "_monotonic",
         "_nobody",
+        "_opening",
         "_outlet",
         "_propagators",
         "_propagators_of",
-        "_record",
         "_started",
         "current",
         "cut_count",
@@ -152,7 +152,7 @@ class Writer:
         self._drops_told = 0
         self._propagators: tuple[str, ...] = propagation.DEFAULT
         self._propagators_of: mailbox.Policy | None = None
-        self._record = b""
+        self._opening = b""
         self._outlet = Outlet(directory, draw)
         self.encoder = Encoder()
         self.request_encoder = Encoder()
@@ -232,10 +232,10 @@ class Writer:
             fields = known.fields
             if xray_header:
                 fields += encode_field(messages.TAG_XRAY_HEADER, xray_header)
-            if tenant_id:
+            if tenant_id or durable_execution_arn:
                 fields += encode_field(messages.TAG_TENANT_ID, tenant_id)
-            if durable_execution_arn:
                 fields += encode_field(messages.TAG_DURABLE_EXECUTION_ARN, durable_execution_arn)
+            is_told = parent is not None or found.trigger != triggers.OTHER or found.carriers
             cold = not self._started and (
                 self._environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") != _NOT_COLD
             )
@@ -247,7 +247,7 @@ class Writer:
                 deadline_unix_ms,
                 known.memory_mb,
                 outlet.pid,
-                fields + caller.context_fields(names, found, parent),
+                fields + (caller.context_fields(names, found, parent) if is_told else b""),
                 cold_start=cold,
             )
             self._hand_over(invocation, messages.START, body)
@@ -516,11 +516,12 @@ class Writer:
             record = os.read(self._control, mailbox.RECORD_BYTES)
         except BlockingIOError:
             return
-        if record == self._record:
+        opening = record[: mailbox.IDENTITY_BYTES]
+        if opening == self._opening:
             return  # put back as it was, as it is for each invocation
         policy = mailbox.decode_policy(record)
         if policy is not None:
-            self.policy, self._record = policy, record
+            self.policy, self._opening = policy, opening
 
 
 def integer_in(value: object) -> int:
