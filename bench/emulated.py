@@ -89,6 +89,10 @@ class _OneExtension:
     def path(self) -> str:
         return str(FUNCTIONS)
 
+    @property
+    def foreign(self) -> bool:
+        return False
+
 
 def time_to_next(name: str, command: Sequence[str]) -> float:
     """Seconds from `command`'s exec to its first `/event/next`, in an environment of its own.

@@ -41,6 +41,7 @@ GIVEN: Mapping[str, Mapping[str, str]] = {
         "25 ms": "the least that Lambda buffers platform events",
     },
     "ARCHITECTURE.md": {
+        "5 ms": "between two looks at the results FIFO",
         "20 ms": "after which a folder is looked at first",
         "250 ms": "and between two looks at most",
         "0.5 ms": "the switch interval",
@@ -51,7 +52,7 @@ GIVEN: Mapping[str, Mapping[str, str]] = {
         "5 MB": "X-Ray's",
     },
     "docs/deployment.md": {"250 MB": "Lambda's, unpacked", "50 MB": "Lambda's, of a zip in a call"},
-    "fifo/PROTOCOL.md": {"1 ms": "that a write counts for", "20 ms": "between two looks"},
+    "fifo/PROTOCOL.md": {"1 ms": "that a write counts for", "5 ms": "between two looks"},
     "docs/fleet.md": {"2 ms": "a simulated round trip", "4 MB": "of a gateway's message"},
     "docs/flush-modes.md": {
         "128 MB": "a function that is priced",

@@ -66,7 +66,7 @@ MANAGED_LOOK_S = 0.100
 """Between two looks at all that is open on a Managed Instance: there may be hundreds, and each
 message of each wakes the loop."""
 
-NAP_S = 0.020
+NAP_S = 0.005
 """After something has come the results FIFO is not waited at for so long, where no end is held for.
 A write that wakes somebody costs the function two to three times one that does not, and each of ten
 child spans woke the loop. What a function may write in the meantime the pipe has room for."""

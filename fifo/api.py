@@ -232,7 +232,7 @@ def inject(headers: "MutableMapping[str, str]") -> None:
 def flush(timeout_s: float = 1.0) -> bool:
     """Whether the extension has read all that was written, waiting `timeout_s` seconds at most.
 
-    "Read by the extension", not "exported"; it looks every 20 ms while a function writes. False
+    "Read by the extension", not "exported"; it looks every 5 ms while a function writes. False
     also where there is no extension, and where something was dropped since the last call. Never
     raises. Source: ``PROTOCOL.md``, "Flush".
     """
