@@ -72,6 +72,10 @@ PARTS = {
 
 def handover_targets(report: Report, seconds: Mapping[str, Sequence[float]]) -> None:
     """A serialised result over a raw write of as much, and how far its p99 is."""
+    floor = percentile(seconds[handover.RAW], 0.5)
+    for name, goal in handover.GOALS.items():
+        figure = percentile(seconds[name], 0.5) / floor
+        report.target(f"{name}, over {handover.RAW}, p50", figure, goal)
     for size, limit in handover.SERIALISED.items():
         ours = seconds[f"result, {size:,} bytes"]
         p50 = percentile(ours, 0.5)
