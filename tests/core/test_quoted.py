@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.quoted import GIVEN, PAGES, Quote, kept_figures, problem_of, quotes
-from bench.results import RESULTS, ROOT, read_all
+from bench.results import ROOT, read_all
 from tests.core.test_bench import CHANGELOG, a_part
 
 PAGE = """\
@@ -52,8 +52,6 @@ KEPT = {
     )
 }
 MISSING = "nothing is kept of"
-NOT_YET_TAKEN = ("fleet",)
-"""Parts that are quoted, and whose first figures a quiet machine has still to take."""
 
 
 def quote(text: str, *numbers: str, unit: str = "ms", is_range: bool = False) -> Quote:
@@ -125,20 +123,12 @@ def test_every_quoted_figure_is_what_its_command_printed(path: Path) -> None:
     """`python -m bench.quoted` lists them all; a figure that is a bound is GIVEN."""
     kept, changelog = read_all(), (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     page = str(path.relative_to(ROOT))
-    untaken = {f"{MISSING} python -m bench.{part}" for part in NOT_YET_TAKEN}
     problems = {
         f"{page}:{one.line}: {one.text}": problem
         for one in quotes(page, path.read_text(encoding="utf-8"))
-        if (problem := problem_of(one, kept, changelog)) and problem not in untaken
+        if (problem := problem_of(one, kept, changelog))
     }
     assert problems == {}
-
-
-@pytest.mark.xfail(strict=True, reason="taken on a quiet machine: make bench, make fleet")
-@pytest.mark.parametrize("part", NOT_YET_TAKEN)
-def test_what_is_quoted_has_been_taken(part: str) -> None:
-    """Take the part out of NOT_YET_TAKEN then."""
-    assert (RESULTS / f"{part}.json").exists()
 
 
 def test_what_is_given_stands_in_its_page() -> None:
