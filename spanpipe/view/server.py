@@ -57,7 +57,7 @@ class Page:
         config = uvicorn.Config(
             app, host="127.0.0.1", port=port, log_config=None, timeout_graceful_shutdown=1
         )
-        self._socket = _bound(config.host, port)
+        self._socket = _listening(config.host, port)
         self._server = uvicorn.Server(config)
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="spanpipe-view", daemon=True)
@@ -135,13 +135,15 @@ async def _nothing(request: Request) -> Response:
     return Response(status_code=204, headers=HEADERS)
 
 
-def _bound(host: str, port: int) -> Any:
+def _listening(host: str, port: int) -> Any:
     import socket
 
     found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind((host, port))
+        # From here on a browser is let in, and waits where the server is not there yet.
+        found.listen()
     except OSError:
         found.close()
         raise

@@ -6,7 +6,6 @@ import hashlib
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from deploy.layer.debian import fetch, mirrors
 from deploy.layer.debian_pins import DebianPin
 from deploy.layer.errors import LayerError, NotHereError
 from deploy.layer.pythons import pythons
-from sandbox.http_server import LoopbackServer, Quiet
+from sandbox.http_server import LoopbackServer, QuietHandler
 from tests.whole.fetch import cannot
 
 CONTENT = b"what a package has"
@@ -28,15 +27,12 @@ PIN = DebianPin(
 )
 
 
-class Mirror(Quiet, BaseHTTPRequestHandler):
+class Mirror(QuietHandler):
     """Has one file."""
 
     def do_GET(self) -> None:
         found = self.path.replace("%2b", "+") == f"/mirror/{PIN.path}"
-        self.send_response(200 if found else 404)
-        self.send_header("Content-Length", str(len(CONTENT) * found))
-        self.end_headers()
-        self.wfile.write(CONTENT * found)
+        self.reply(200 if found else 404, CONTENT * found)
 
 
 @pytest.fixture(autouse=True)
