@@ -48,7 +48,8 @@ http_signal("traces"), http_signal("metrics"), http_signal("logs")
 open_sender(ExporterSettings(protocol="otlp_http", endpoint="http://127.0.0.1:1/v1/traces"))
 # What is imported by need alone: lines for the log and back, names of hosts that are not ASCII.
 from exporter.lean_requests import requests
-from exporter.otlp_json import from_value, to_value
+from exporter.otlp_json import to_value
+from extension.otlp_from_json import from_value
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 request = ExportTraceServiceRequest()
 span = request.resource_spans.add().scope_spans.add().spans.add()
