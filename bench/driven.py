@@ -15,13 +15,13 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from bench.processes import cpu_s
 from extension.api import MANAGED_INSTANCES
 from fifo import pipes
 from fifo.writer import Invocation, Writer
+from sandbox.closing import Closing
 from sandbox.launcher import write_extensions
 
 READY_S = 30.0
@@ -40,7 +40,7 @@ def _response(status: str, body: bytes, headers: str = "") -> bytes:
     return head.encode() + body
 
 
-class Driven:
+class Driven(Closing):
     """One extension process, pinned to `cpu` where there is one, and the function's writer."""
 
     def __init__(
@@ -83,15 +83,8 @@ class Driven:
         self._results = pipes.open_fifo(str(folder / "tmp" / pipes.RESULTS_NAME), os.O_WRONLY)
         self._room_bytes = pipes.capacity_bytes(self._results) // 2
 
-    def __enter__(self) -> Driven:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Kill it, if it has not ended."""
         self._process.kill()
         self._process.wait()
         if self._process.stderr is not None:

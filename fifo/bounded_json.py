@@ -42,11 +42,7 @@ class Encoder:
             )
         if not self._careful:
             try:
-                text = _whole_text(value)
-                try:
-                    data = text.encode()
-                except UnicodeEncodeError:
-                    data = text.encode("utf-8", "backslashreplace")
+                data = _whole_text(value).encode("utf-8", "backslashreplace")
             except Exception:  # noqa: BLE001, S110 - the value's own code may raise anything
                 pass  # a key that is no text, NaN, a cycle: the careful way describes them
             else:

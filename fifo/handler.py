@@ -18,6 +18,7 @@ else:
 
 
 _XRAY_HEADER = b"_X_AMZN_TRACE_ID"
+_PLACE = ("memory_limit_in_mb", "invoked_function_arn", "log_group_name", "log_stream_name")
 
 
 @overload
@@ -118,24 +119,19 @@ def _begin(
         otel = current.otel
         try:
             # As Lambda's has them.
-            deadline_unix_ms = context._epoch_deadline_time_in_ms
-            memory_limit_in_mb = context.memory_limit_in_mb
-            invoked_function_arn = context.invoked_function_arn
-            log_group_name = context.log_group_name
-            log_stream_name = context.log_stream_name
+            memory_limit_in_mb, invoked_function_arn, log_group_name, log_stream_name = (
+                context.memory_limit_in_mb,
+                context.invoked_function_arn,
+                context.log_group_name,
+                context.log_stream_name,
+            )
         except AttributeError:
-            deadline_unix_ms = None
-            memory_limit_in_mb = getattr(context, "memory_limit_in_mb", None)
-            invoked_function_arn = getattr(context, "invoked_function_arn", None)
-            log_group_name = getattr(context, "log_group_name", None)
-            log_stream_name = getattr(context, "log_stream_name", None)
+            memory_limit_in_mb, invoked_function_arn, log_group_name, log_stream_name = (
+                getattr(context, name, None) for name in _PLACE
+            )
         invocation = sender.start(
             request_id,
-            deadline_unix_ms=(
-                deadline_unix_ms
-                if isinstance(deadline_unix_ms, int)
-                else _deadline_unix_ms(context, sender)
-            ),
+            deadline_unix_ms=_deadline_unix_ms(context, sender),
             memory_limit_in_mb=memory_limit_in_mb,
             invoked_function_arn=invoked_function_arn,
             log_group_name=log_group_name,

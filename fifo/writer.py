@@ -235,7 +235,6 @@ class Writer:
             if tenant_id or durable_execution_arn:
                 fields += encode_field(messages.TAG_TENANT_ID, tenant_id)
                 fields += encode_field(messages.TAG_DURABLE_EXECUTION_ARN, durable_execution_arn)
-            is_told = parent is not None or found.trigger != triggers.OTHER or found.carriers
             cold = not self._started and (
                 self._environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") != _NOT_COLD
             )
@@ -247,7 +246,7 @@ class Writer:
                 deadline_unix_ms,
                 known.memory_mb,
                 outlet.pid,
-                fields + (caller.context_fields(names, found, parent) if is_told else b""),
+                fields + caller.context_fields(names, found, parent),
                 cold_start=cold,
             )
             self._hand_over(invocation, messages.START, body)

@@ -34,9 +34,9 @@ from tests.whole.roots import debian_root
 from tests.whole.scenario import (
     ANSWERS,
     ESSENTIALS,
+    EVENTS,
     FOLDER,
     HANDLER,
-    STEPS,
     essentials,
     on_emulator,
 )
@@ -189,7 +189,7 @@ def test_the_python_layer_on_arm64_by_qemu(built: Built, tmp_path: Path) -> None
     (code / "spanpipe.yaml").write_text(AT_ONCE)
     answers, spans, lines = on_emulator(
         tmp_path,
-        [step["event"] for step in STEPS[:UNTIL_TIMEOUT]],
+        EVENTS[:UNTIL_TIMEOUT],
         code=code,
         timeout_s=EMULATED_S,
         environ=ENVIRON,
