@@ -52,8 +52,8 @@ PAYLOADS = {
 """The last is under Lambda's own 6 MiB, so that it is not cut."""
 CHILDREN = (0, 1, 10, 100, 1000)
 QUIET_S = 1.5
-"""Without a span: no batch is on its way any more. On a Managed Instance the extension looks for what
-has ended once a second where nothing else wakes it."""
+"""Without a span: no batch is on its way any more. On a Managed Instance the extension looks for
+what has ended once a second where nothing else wakes it."""
 PACE_S = 1 / 400
 """Between invocations of the long life; back to back is told of before."""
 RATE, EXPONENT = 0.5, 1.1
