@@ -144,10 +144,7 @@ class Driven(Closing):
         invocation = self.writer.start(
             request_id,
             deadline_unix_ms=deadline_unix_ms,
-            memory_limit_in_mb="128",
-            invoked_function_arn=ARN,
-            log_group_name="/aws/lambda/shop",
-            log_stream_name="2026/11/23/[$LATEST]abc",
+            place=("128", ARN, "/aws/lambda/shop", "2026/11/23/[$LATEST]abc"),
         )
         assert invocation is not None
         work(self.writer, invocation)

@@ -52,7 +52,11 @@ GIVEN: Mapping[str, Mapping[str, str]] = {
         "5 MB": "X-Ray's",
     },
     "docs/deployment.md": {"250 MB": "Lambda's, unpacked", "50 MB": "Lambda's, of a zip in a call"},
-    "fifo/PROTOCOL.md": {"1 ms": "that a write counts for", "5 ms": "between two looks"},
+    "fifo/PROTOCOL.md": {
+        "1 ms": "that a write counts for at most",
+        "5 µs": "in Python",
+        "5 ms": "between two looks",
+    },
     "docs/fleet.md": {"2 ms": "a simulated round trip", "4 MB": "of a gateway's message"},
     "docs/flush-modes.md": {
         "128 MB": "a function that is priced",

@@ -161,7 +161,9 @@ def _invoke(connection: socket.socket, writer: Writer, index: int) -> None:
         "invokedFunctionArn": "arn:aws:lambda:eu-west-1:123456789012:function:memory",
     }
     connection.sendall(http_answer("200 OK", json.dumps(event).encode()))
-    invocation = writer.start(request_id, deadline_unix_ms=deadline_unix_ms, memory_limit_in_mb=128)
+    invocation = writer.start(
+        request_id, deadline_unix_ms=deadline_unix_ms, place=(128, None, None, None)
+    )
     if invocation is not None:
         writer.result(invocation, {"n": index, "text": "x" * 200})
 

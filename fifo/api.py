@@ -157,7 +157,6 @@ def span(name: "Any", attributes: "Mapping[str, AttributeValue] | None" = None) 
         {} if not attributes else {**attributes} if type(attributes) is dict else dict(attributes)
     )
     made._writer = current.made_writer or process_writer()
-    made._invocation = None
     made.span_id = None
     return made
 

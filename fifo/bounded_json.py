@@ -22,6 +22,7 @@ MAX_REPR_CHARACTERS = 200
 MAX_DEPTH = 64
 _pack_field = FIELD_LAYOUT.pack
 _NOT_JSON = ("nan", "inf", "-inf")
+_BINARY = (bytes, bytearray, memoryview)
 
 
 class Encoder:
@@ -34,7 +35,7 @@ class Encoder:
 
     def body(self, value: object, max_bytes: int) -> messages.Body:
         """`value` within `max_bytes`; `size_bytes` is None where it was never encoded whole."""
-        if isinstance(value, bytes | bytearray | memoryview):
+        if isinstance(value, _BINARY):
             size = value.nbytes if isinstance(value, memoryview) else len(value)
             data = bytes(value[:max_bytes])
             return messages.Body(

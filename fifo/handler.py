@@ -119,28 +119,23 @@ def _begin(
         otel = current.otel
         try:
             # As Lambda's has them.
-            memory_limit_in_mb, invoked_function_arn, log_group_name, log_stream_name = (
+            place: tuple[object, ...] = (
                 context.memory_limit_in_mb,
                 context.invoked_function_arn,
                 context.log_group_name,
                 context.log_stream_name,
             )
         except AttributeError:
-            memory_limit_in_mb, invoked_function_arn, log_group_name, log_stream_name = (
-                getattr(context, name, None) for name in _PLACE
-            )
+            place = tuple(getattr(context, name, None) for name in _PLACE)
         invocation = sender.start(
             request_id,
             deadline_unix_ms=_deadline_unix_ms(context, sender),
-            memory_limit_in_mb=memory_limit_in_mb,
-            invoked_function_arn=invoked_function_arn,
-            log_group_name=log_group_name,
-            log_stream_name=log_stream_name,
+            place=place,
             xray_header=_xray_header(),
-            tenant_id=_text(getattr(context, "tenant_id", "")),
+            tenant_id=getattr(context, "tenant_id", None),
             # Lambda invokes a durable function with its execution's ARN, anew for each replay.
             durable_execution_arn=(
-                _text(event.get("DurableExecutionArn")) if isinstance(event, dict) else ""
+                event.get("DurableExecutionArn") if isinstance(event, dict) else None
             ),
             event=event,
             of_sdk=otel.span_of(request_id) if otel is not None else None,
@@ -170,7 +165,3 @@ def _xray_header() -> str:
         return value.decode()
     except (AttributeError, KeyError, TypeError, UnicodeDecodeError):
         return os.environ.get("_X_AMZN_TRACE_ID", "")
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""

@@ -12,21 +12,27 @@ import sys
 
 from fifo import encoding, messages, overflow, pipes, wire
 from fifo.errors import HostilePathError
-from fifo.wire import MAX_BODY_BYTES, encode_frame, encode_parts
+from fifo.wire import MAX_BODY_BYTES, encode_after
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Protocol
+
+    class Account(Protocol):
+        """Of an invocation: the opening of its bodies, and what its messages have cost."""
+
+        prefix: bytes
+        spent_s: float
 
 
-DROPPED = 0
-PIPED = 1
-FILED = 2
-"""What became of a message: neither took it, the pipe did, a file did."""
+WRITE_S = 0.000_005
+"""That a write into the pipe counts for, about what it takes. It cannot block: what lasts longer is
+another's turn at the processor, and with a small part of one a turn is longer than the budget."""
 
 
 class Outlet:
-    """One for a process; `draw` gives random bytes from the operating system.
+    """One for a process; `draw` gives random bytes from the operating system, `monotonic` seconds.
 
     `broken` says that the pipe takes nothing now. The writer ID is drawn at the first START or
     message, so after a SnapStart restore, and by a forked child at its own first.
@@ -38,6 +44,8 @@ class Outlet:
         "_directory",
         "_draw",
         "_files",
+        "_monotonic",
+        "_openings",
         "_warned",
         "_writer_id",
         "absent",
@@ -45,12 +53,19 @@ class Outlet:
         "pid",
     )
 
-    def __init__(self, directory: str, draw: "Callable[[int], bytes]") -> None:
+    def __init__(
+        self,
+        directory: str,
+        draw: "Callable[[int], bytes]",
+        monotonic: "Callable[[], float]",
+    ) -> None:
         self._directory = directory
         self._draw = draw
+        self._monotonic = monotonic
         self._descriptor = -1
         self._files = overflow.Overflow(directory, draw)
         self._writer_id = 0
+        self._openings: dict[int, bytes] = {}
         self._counter = itertools.count(1)
         self.pid = 0
         self._warned = False
@@ -76,10 +91,10 @@ class Outlet:
             self._renew()
         next(self._counter)
 
-    def send(self, kind: int, prefix: bytes, head: bytes, data: bytes = b"") -> int:
-        """One message of the body ``head + data``: PIPED, FILED, or DROPPED where neither took it.
+    def send(self, kind: int, account: "Account", head: bytes, data: bytes = b"") -> bool:
+        """One message of the body ``head + data``; False where neither pipe nor file took it.
 
-        `prefix` is of the invocation that it belongs to, for what tells of a file.
+        What it costs is added to the `account` of the invocation that it belongs to.
         """
         if not self.pid:
             self._renew()
@@ -87,30 +102,33 @@ class Outlet:
         length = len(head) + len(data)
         if length <= MAX_BODY_BYTES and not self.broken:
             # As most are; the same as below, at less cost.
-            if data:
-                frame = b"".join(encode_parts(kind, self._writer_id, counter, head, data))
-            else:
-                frame = encode_frame(kind, self._writer_id, counter, head)
+            opening = self._openings.get(kind) or self._opening(kind)
+            frame = encode_after(opening, counter, head + data)
             try:
                 os.write(self._descriptor, frame)
             except OSError as error:
                 if self._put_again((frame,), error):
-                    return PIPED
+                    account.spent_s += WRITE_S
+                    return True
             else:
-                return PIPED
-        elif length <= wire.MAX_FRAMED_MESSAGE_BYTES and self._put(
-            wire.encode_message(kind, self._writer_id, counter, head + data)
-        ):
-            return PIPED
+                account.spent_s += WRITE_S
+                return True
+        elif length <= wire.MAX_FRAMED_MESSAGE_BYTES:
+            frames = wire.encode_message(kind, self._writer_id, counter, head + data)
+            if self._put(frames):
+                account.spent_s += WRITE_S * len(frames)
+                return True
+        began_s = self._monotonic()
         name = self._files.write(*wire.encode_parts(kind, self._writer_id, counter, head, data))
+        account.spent_s += self._monotonic() - began_s
         if name is None:
-            return DROPPED
+            return False
         if length > wire.MAX_FRAMED_MESSAGE_BYTES:
             # The frame makes it read at once; without it the next boundary does.
-            named = encoding.encode_file(prefix, name)
+            named = encoding.encode_file(account.prefix, name)
             counter = next(self._counter)
             self._put((wire.encode_frame(messages.FILE, self._writer_id, counter, named),))
-        return FILED
+        return True
 
     def is_read(self) -> bool:
         """Whether nothing waits, in the pipe or beside it. Raises OSError."""
@@ -193,7 +211,12 @@ class Outlet:
         """A new process (or the first message): an ID of its own, counted from 1."""
         self.pid = os.getpid()
         self._writer_id = int.from_bytes(self._draw(4), "big")
+        self._openings = {}
         self._counter = itertools.count(1)
+
+    def _opening(self, kind: int) -> bytes:
+        opening = self._openings[kind] = wire.opening_of(kind, self._writer_id)
+        return opening
 
     def _warn(self, text: str) -> None:
         if self._warned:

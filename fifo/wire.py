@@ -36,8 +36,11 @@ MAX_REFUTED_BYTES = 4 * MAX_FILE_BODY_BYTES
 hostile file may claim that one begins there."""
 
 _HEADER = struct.Struct(">2sBBHHIII")
+_OPENING = struct.Struct(">2sBBHHI")
+_REST = struct.Struct(">12sII")
+"""The same header: what is alike in all messages of one kind and writer, and what is not."""
 _CRC = struct.Struct(">I")
-_pack_header = _HEADER.pack
+_pack_rest = _REST.pack
 _pack_crc = _CRC.pack
 _CHECKED_BYTES = _HEADER.size
 _FRAME_START = MAGIC[0]
@@ -89,9 +92,18 @@ def encode_frame(
     kind: int, writer_id: int, counter: int, body: bytes, sequence: int = 0, count: int = 1
 ) -> bytes:
     """One frame; a body of more than `MAX_BODY_BYTES` is for a file, never for a pipe."""
-    head = _pack_header(
-        MAGIC, VERSION, kind, sequence, count, writer_id, counter & 0xFFFFFFFF, len(body)
-    )
+    opening = _OPENING.pack(MAGIC, VERSION, kind, sequence, count, writer_id)
+    return encode_after(opening, counter, body)
+
+
+def opening_of(kind: int, writer_id: int) -> bytes:
+    """How the frame of each message of one frame begins: 12 bytes, for `encode_after`."""
+    return _OPENING.pack(MAGIC, VERSION, kind, 0, 1, writer_id)
+
+
+def encode_after(opening: bytes, counter: int, body: bytes) -> bytes:
+    """One frame that begins with `opening`."""
+    head = _pack_rest(opening, counter & 0xFFFFFFFF, len(body))
     return head + _pack_crc(crc32(body, crc32(head))) + body
 
 

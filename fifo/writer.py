@@ -23,7 +23,7 @@ from fifo.errors import HostilePathError, ProtocolError
 from fifo.failures import failure_of
 from fifo.fields import cut_utf8, encode_field
 from fifo.identifiers import Identifiers
-from fifo.outlet import DROPPED, PIPED, Outlet
+from fifo.outlet import Outlet
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,22 +32,28 @@ if TYPE_CHECKING:
 BUDGET_S = 0.050
 """For all hand-overs of one invocation together; what is over it is dropped and counted."""
 
-LONGEST_WRITE_S = 0.001
-"""That a message into the pipe counts for. It cannot block, so what takes longer is another's turn
-at the processor, and with a small part of one a turn is longer than the budget."""
-
 DETAILS_PART = 0.8
 """Of the budget, for spans, events and partial results: the rest is kept for the end."""
 
 MAX_OTLP_BYTES = wire.MAX_FILE_BODY_BYTES - 256
 """A file's longest body, and the opening before it."""
 
+POLICY_AGE_NS = 100_000_000
+"""For so long a record of the mailbox is good: a read costs as much as a message."""
+
+NOWHERE = (None, None, None, None)
+"""A place of which nothing is known."""
+
 _LONGEST_NAP_S = 0.005
 _NOT_COLD = "provisioned-concurrency"
 
 
 class Invocation:
-    """What the function says about one invocation goes through this."""
+    """What the function says about one invocation goes through this.
+
+    `flags` are what others are told, `sdk_flags` what an SDK in the function is: without a sampler
+    it records whatever comes. `spent_s` is what hand-overs have taken of the budget.
+    """
 
     __slots__ = (
         "baggage",
@@ -63,19 +69,28 @@ class Invocation:
         "trigger",
     )
 
-    def __init__(self, request_id: str, trace_id: bytes, span_id: bytes, prefix: bytes) -> None:
+    def __init__(
+        self,
+        request_id: str,
+        trace_id: bytes,
+        span_id: bytes,
+        prefix: bytes,
+        flags: int = propagation.SAMPLED,
+        tracestate: str = "",
+        propagators: "tuple[str, ...]" = (),
+        trigger: str = triggers.OTHER,
+    ) -> None:
         self.request_id = request_id
         self.trace_id = trace_id
         self.span_id = span_id
         self.prefix = prefix
         self.spent_s = 0.0
-        self.flags = propagation.SAMPLED
-        # What an SDK in the function is told: without a sampler it records whatever comes.
+        self.flags = flags
         self.sdk_flags = propagation.SAMPLED
-        self.tracestate = ""
+        self.tracestate = tracestate
         self.baggage = ""
-        self.propagators: tuple[str, ...] = ()
-        self.trigger = triggers.OTHER
+        self.propagators = propagators
+        self.trigger = trigger
 
 
 class _Known:
@@ -91,8 +106,7 @@ class _Known:
         self.memory_mb = integer_in(place[0])
         # In the order of their tags.
         self.fields = b"".join(
-            encode_field(tag, text) if isinstance(text, str) else b""
-            for tag, text in enumerate(place[1:], messages.TAG_INVOKED_ARN)
+            _text_field(tag, text) for tag, text in enumerate(place[1:], messages.TAG_INVOKED_ARN)
         )
 
 
@@ -115,6 +129,7 @@ class Writer:
         "_nobody",
         "_opening",
         "_outlet",
+        "_policy_read_ns",
         "_propagators",
         "_propagators_of",
         "_started",
@@ -148,12 +163,13 @@ class Writer:
         self.identifiers = Identifiers(draw)
         self._control = -1
         self._started = False
-        self._known = _Known((None,) * 4)
+        self._known = _Known(NOWHERE)
         self._drops_told = 0
         self._propagators: tuple[str, ...] = propagation.DEFAULT
         self._propagators_of: mailbox.Policy | None = None
         self._opening = b""
-        self._outlet = Outlet(directory, draw)
+        self._policy_read_ns = -POLICY_AGE_NS
+        self._outlet = Outlet(directory, draw, monotonic)
         self.encoder = Encoder()
         self.request_encoder = Encoder()
         self.policy = mailbox.Policy()
@@ -177,21 +193,19 @@ class Writer:
         request_id: str,
         *,
         deadline_unix_ms: int = 0,
-        memory_limit_in_mb: object = None,
-        invoked_function_arn: object = None,
-        log_group_name: object = None,
-        log_stream_name: object = None,
+        place: "tuple[object, ...]" = NOWHERE,
         xray_header: str = "",
-        tenant_id: str = "",
-        durable_execution_arn: str = "",
+        tenant_id: object = None,
+        durable_execution_arn: object = None,
         event: object = None,
         of_sdk: "tuple[propagation.Context, propagation.Context | None] | None" = None,
     ) -> "Invocation | None":
         """Send START; None where nothing is to be sent for this invocation.
 
-        Memory, ARN, log group and log stream are taken as a handler's context has them; what is
-        of another type is left out. `of_sdk`: a span that stands for this invocation already, and
-        its parent: its IDs are ours.
+        `place` is the memory's limit in MB, the invoked ARN, log group and log stream; it, tenant
+        and durable execution are taken as a handler's context and event have them, and what is of
+        another type is left out. `of_sdk`: a span that stands for this invocation already, and its
+        parent: its IDs are ours.
         """
         try:
             outlet = self._outlet
@@ -199,10 +213,15 @@ class Writer:
             self._nobody = None
             if outlet.absent:
                 return None
-            self._read_policy()
-            if not self.policy.enabled:
+            start_unix_ns = self.unix_ns()
+            # A clock that was set back, or has stood still in a snapshot, makes it old as well.
+            if not 0 <= start_unix_ns - self._policy_read_ns < POLICY_AGE_NS:
+                self._policy_read_ns = start_unix_ns
+                self._read_policy()
+            policy = self.policy
+            if not policy.enabled:
                 return None
-            found = triggers.recognise(event, self.policy.event_path)
+            found = triggers.recognise(event, policy.event_path)
             names = self._named_propagators()
             parent = caller.parent_of(names, found, xray_header)
             if of_sdk is not None:
@@ -212,19 +231,18 @@ class Writer:
                 trace_id, span_id = self.identifiers.of_invocation()
                 if parent is not None:
                     trace_id = parent.trace_id
-            prefix = encoding.encode_prefix(request_id, span_id)
-            invocation = Invocation(request_id, trace_id, span_id, prefix)
-            invocation.propagators = names
-            invocation.trigger = found.trigger
-            if found.carrier and propagation.BAGGAGE in names:
-                invocation.baggage = propagation.baggage_in(found.carrier)
+            flags, tracestate = propagation.SAMPLED, ""
             if parent is not None:
-                invocation.flags = parent.flags & 0x03
-                invocation.tracestate = parent.tracestate
-            if self.policy.sampler:
+                flags, tracestate = parent.flags & 0x03, parent.tracestate
+            prefix = encoding.encode_prefix(request_id, span_id)
+            invocation = Invocation(
+                request_id, trace_id, span_id, prefix, flags, tracestate, names, found.trigger
+            )
+            if policy.sampler:
                 invocation.flags = self._told_flags(trace_id, parent)
                 invocation.sdk_flags = invocation.flags
-            place = (memory_limit_in_mb, invoked_function_arn, log_group_name, log_stream_name)
+            if found.carrier and propagation.BAGGAGE in names:
+                invocation.baggage = propagation.baggage_in(found.carrier)
             known = self._known
             if known.place != place:
                 # As a rule once in a process's life.
@@ -233,8 +251,8 @@ class Writer:
             if xray_header:
                 fields += encode_field(messages.TAG_XRAY_HEADER, xray_header)
             if tenant_id or durable_execution_arn:
-                fields += encode_field(messages.TAG_TENANT_ID, tenant_id)
-                fields += encode_field(messages.TAG_DURABLE_EXECUTION_ARN, durable_execution_arn)
+                fields += _text_field(messages.TAG_TENANT_ID, tenant_id)
+                fields += _text_field(messages.TAG_DURABLE_EXECUTION_ARN, durable_execution_arn)
             cold = not self._started and (
                 self._environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") != _NOT_COLD
             )
@@ -242,7 +260,7 @@ class Writer:
             body = encoding.encode_start(
                 prefix,
                 trace_id,
-                self.unix_ns(),
+                start_unix_ns,
                 deadline_unix_ms,
                 known.memory_mb,
                 outlet.pid,
@@ -360,13 +378,7 @@ class Writer:
                 b"" if error is None else failure_of(error),
             )
             # As `_hand_over`, without the call: it is within the budget.
-            began_s = self._monotonic()
-            way = self._outlet.send(messages.SPAN, invocation.prefix, body)
-            took_s = self._monotonic() - began_s
-            if took_s > LONGEST_WRITE_S and way == PIPED:
-                took_s = LONGEST_WRITE_S
-            invocation.spent_s += took_s
-            if way == DROPPED:
+            if not self._outlet.send(messages.SPAN, invocation, body):
                 self.dropped_count += 1
         except Exception:  # noqa: BLE001 - a fault of ours is not the function's
             self.fault_count += 1
@@ -493,16 +505,10 @@ class Writer:
             self._outlet.skip()
             self.dropped_count += 1
             return False
-        began_s = self._monotonic()
-        way = self._outlet.send(kind, invocation.prefix, head, data)
-        took_s = self._monotonic() - began_s
-        if took_s > LONGEST_WRITE_S and way == PIPED:
-            took_s = LONGEST_WRITE_S
-        invocation.spent_s += took_s
-        if way == DROPPED:
-            self.dropped_count += 1
-            return False
-        return True
+        if self._outlet.send(kind, invocation, head, data):
+            return True
+        self.dropped_count += 1
+        return False
 
     def _read_policy(self) -> None:
         if self._control < 0:
@@ -521,6 +527,10 @@ class Writer:
         policy = mailbox.decode_policy(record)
         if policy is not None:
             self.policy, self._opening = policy, opening
+
+
+def _text_field(tag: int, value: object) -> bytes:
+    return encode_field(tag, value) if isinstance(value, str) else b""
 
 
 def integer_in(value: object) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -12,7 +13,8 @@ from typing import Any
 import pytest
 
 from fifo import mailbox, messages, overflow, parsing, pipes, wire
-from fifo.writer import LONGEST_WRITE_S, Invocation, Writer
+from fifo.outlet import WRITE_S
+from fifo.writer import POLICY_AGE_NS, Invocation, Writer
 from tests.shells.conftest import ReadingEnd
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,10 +49,7 @@ def test_start_and_result_arrive(reading_end: ReadingEnd) -> None:
     invocation = writer.start(
         REQUEST,
         deadline_unix_ms=3,
-        memory_limit_in_mb="128",
-        invoked_function_arn="arn",
-        log_group_name="group",
-        log_stream_name="stream",
+        place=("128", "arn", "group", "stream"),
         xray_header="Root=1",
     )
     assert invocation is not None
@@ -96,7 +95,8 @@ def test_only_the_first_start_is_cold(reading_end: ReadingEnd) -> None:
 
 def test_the_policy_is_followed(reading_end: ReadingEnd) -> None:
     """Body limit, no responses, disabled: from the mailbox, at the next START."""
-    writer = make_writer(reading_end.directory)
+    times = itertools.count(POLICY_AGE_NS, POLICY_AGE_NS)
+    writer = make_writer(reading_end.directory, unix_ns=times.__next__)
     reading_end.publish(mailbox.Policy(1, max_body_bytes=3))
     writer.result(begun(writer), "äöü")
     reading_end.publish(mailbox.Policy(2, response=False))
@@ -121,19 +121,27 @@ def test_taking_the_record_empties_the_mailbox(reading_end: ReadingEnd) -> None:
     assert (writer.policy.generation, writer.policy.max_body_bytes) == (5, 9)
 
 
-def test_a_record_put_back_is_taken_each_time(reading_end: ReadingEnd) -> None:
-    """Equal to the known one it says nothing new; the one behind it, that differs, is followed."""
-    writer = make_writer(reading_end.directory)
-    found = []
-    for policy in (mailbox.Policy(1, max_body_bytes=9),) * 2 + (mailbox.Policy(2),):
-        reading_end.publish(policy)
-        begun(writer)
-        found.append((pipes.unread_bytes(reading_end.control), writer.policy))
-    assert found == [
-        (0, mailbox.Policy(1, max_body_bytes=9)),
-        (0, mailbox.Policy(1, max_body_bytes=9)),
-        (0, mailbox.Policy(2)),
-    ]
+@pytest.mark.parametrize(
+    ("later_ns", "looks"),
+    [
+        pytest.param(POLICY_AGE_NS - 1, False, id="within its time"),
+        pytest.param(POLICY_AGE_NS, True, id="after it"),
+        pytest.param(-1, True, id="the clock was set back"),
+    ],
+)
+def test_a_record_is_good_for_a_while(reading_end: ReadingEnd, later_ns: int, looks: bool) -> None:
+    """A START soon after another leaves the record where it is, a later one follows it."""
+    times = iter([1_000, 1_000 + later_ns])
+    writer = make_writer(reading_end.directory, unix_ns=times.__next__)
+    writer.announce()
+    known, newer = mailbox.Policy(1, max_body_bytes=9), mailbox.Policy(2)
+    reading_end.publish(known)
+    begun(writer)
+    assert (pipes.unread_bytes(reading_end.control), writer.policy) == (0, known)
+    reading_end.publish(newer)
+    begun(writer)
+    left = pipes.unread_bytes(reading_end.control)
+    assert (left, writer.policy) == ((0, newer) if looks else (mailbox.RECORD_BYTES, known))
 
 
 def test_large_messages_go_by_file(reading_end: ReadingEnd) -> None:
@@ -184,7 +192,7 @@ def test_a_disk_that_fails_cuts_the_body_to_what_frames_hold(reading_end: Readin
     program = (
         "import resource, sys\n"
         "from fifo import mailbox\n"
-        "from fifo.writer import LONGEST_WRITE_S, Writer\n"
+        "from fifo.writer import Writer\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100000, 100000))\n"
         "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "writer = Writer(sys.argv[1], environ={})\n"
@@ -240,18 +248,28 @@ def test_details_leave_room_for_the_end(reading_end: ReadingEnd) -> None:
     assert (writer.dropped_count, writer.fault_count) == (14, 0)
 
 
-def test_anothers_turn_at_the_processor_is_no_cost_of_ours(reading_end: ReadingEnd) -> None:
-    """A function that is stopped within a write, as a throttled one is, loses nothing by it."""
-    ticks = iter(range(1000))
-    writer = make_writer(reading_end.directory, monotonic=lambda: next(ticks) * 0.093)
+def test_a_write_into_the_pipe_counts_for_the_same_each_time(reading_end: ReadingEnd) -> None:
+    """What lasts longer, as in a throttled function, is another's turn: nothing is lost by it."""
+    writer = make_writer(reading_end.directory, monotonic=lambda: pytest.fail("it is not timed"))
     invocation = begun(writer)
-    for index in range(5):
-        writer.span(invocation, bytes(7) + b"1", None, 1, "step", {"index": index}, None)
-    writer.partial(invocation, "half")
+    writer.span(invocation, bytes(7) + b"1", None, 1, "step", {"index": 1}, None)
+    writer.partial(invocation, "x" * 8_000)
     writer.result(invocation, "end")
-    assert texts(reading_end.messages()) == [b'"half"', b'"end"']
+    assert texts(reading_end.messages()) == [b'"' + b"x" * 8_000 + b'"', b'"end"']
     assert (writer.dropped_count, writer.fault_count) == (0, 0)
-    assert invocation.spent_s == pytest.approx(8 * LONGEST_WRITE_S)
+    assert invocation.spent_s == pytest.approx((1 + 1 + 2 + 1) * WRITE_S)
+
+
+def test_so_many_messages_are_too_many(reading_end: ReadingEnd) -> None:
+    """Details into a pipe that takes them all end where their part of the budget does."""
+    writer = make_writer(reading_end.directory, budget_s=100.5 * WRITE_S)
+    invocation = begun(writer)
+    for _ in range(100):
+        writer.event(invocation, "step", {}, None)
+    writer.result(invocation, "end")
+    found = [type(one).__name__ for one in reading_end.messages()]
+    assert found == ["Start"] + ["Event"] * 80 + ["Result"]
+    assert (writer.dropped_count, writer.fault_count) == (20, 0)
 
 
 def test_a_reader_that_was_replaced_is_found_again(reading_end: ReadingEnd) -> None:
@@ -308,7 +326,7 @@ def test_sixteen_processes_lose_and_mix_nothing(reading_end: ReadingEnd) -> None
     """
     program = (
         "import sys\n"
-        "from fifo.writer import LONGEST_WRITE_S, Writer\n"
+        "from fifo.writer import Writer\n"
         "writer = Writer(sys.argv[1], environ={}, budget_s=60.0)\n"
         "sys.stdin.read(1)\n"
         "invocation = writer.start('r-' + sys.argv[2])\n"
@@ -368,7 +386,7 @@ def test_a_forked_child_has_an_id_of_its_own(reading_end: ReadingEnd) -> None:
     """Parent and child both write after the fork, and no message is taken for the other's."""
     program = (
         "import os, sys\n"
-        "from fifo.writer import LONGEST_WRITE_S, Writer\n"
+        "from fifo.writer import Writer\n"
         "writer = Writer(sys.argv[1], environ={})\n"
         "invocation = writer.start('r-1')\n"
         "pid = os.fork()\n"
@@ -385,7 +403,7 @@ def test_a_forked_childs_start_is_its_own(reading_end: ReadingEnd) -> None:
     """START in a child tells the child's process ID, under a writer ID that is not the parent's."""
     program = (
         "import os, sys\n"
-        "from fifo.writer import LONGEST_WRITE_S, Writer\n"
+        "from fifo.writer import Writer\n"
         "writer = Writer(sys.argv[1], environ={})\n"
         "writer.start('parent')\n"
         "pid = os.fork()\n"
