@@ -37,6 +37,7 @@ def frames(folder: str, held: int) -> None:
     """As the extension does: frames put together, a file read and removed."""
     decoder, reassembler = wire.Decoder(), Reassembler()
     for data in results(folder):
+        count = 0
         for unit in decoder.feed(data):
             whole = reassembler.add(unit)
             if whole is None:
@@ -48,7 +49,9 @@ def frames(folder: str, held: int) -> None:
                 os.unlink(path)
                 whole = next(filter(None, map(Reassembler().add, in_file)))
             if whole.kind == messages.RESULT:
-                os.write(held, b"1")
+                count += 1
+        if count:
+            os.write(held, b"1" * count)
 
 
 def lines(folder: str, held: int) -> None:

@@ -39,6 +39,9 @@ SIZES = {
 }
 LONGEST_LINE_BYTES = 4096
 FASTER_THAN_HTTP = 20
+OVER_RAW = 3
+BURST = 200
+"""Results back to back: more would not fit into the pipe, if nobody read."""
 CONCURRENT = 16
 CONCURRENT_SIZES = ("2 KiB", "32 KiB")
 IDLE_S = 0.005
@@ -68,9 +71,13 @@ class Way:
     def send(self, body: bytes) -> None:
         raise NotImplementedError
 
-    def held(self) -> None:
-        """Wait for the reader's word."""
-        os.read(self.word, 1)
+    answers_each = False
+    """Whether the next can only be sent when the reader has said that it has this one."""
+
+    def held(self, count: int = 1) -> None:
+        """Wait until the reader has said that it has `count` more."""
+        while count:
+            count -= len(os.read(self.word, count))
 
     def close(self) -> None:
         """Let go of everything."""
@@ -121,9 +128,8 @@ class Frames(Way):
     def send(self, body: bytes) -> None:
         self.writer.result(self.invocation, body)
 
-    def held(self) -> None:
-        if self.lost_count == self._lost_before:
-            super().held()
+    def held(self, count: int = 1) -> None:
+        super().held(count - (self.lost_count - self._lost_before))
         self._lost_before = self.lost_count
 
     @property
@@ -133,6 +139,8 @@ class Frames(Way):
 
 
 class OwnFile(Way):
+    answers_each = True
+
     def __init__(self, folder: str, size: int, port: int) -> None:
         super().__init__(folder, size, port)
         self.word = os.open(f"{folder}/{readers.HELD}", os.O_RDWR)
@@ -144,9 +152,9 @@ class OwnFile(Way):
         with open(path, "wb") as file:
             file.write(body)
 
-    def held(self) -> None:
+    def held(self, count: int = 1) -> None:
         os.write(self.boundary, b"1")
-        super().held()
+        super().held(count)
 
 
 class UnixSocket(Way):
@@ -158,14 +166,17 @@ class UnixSocket(Way):
     def send(self, body: bytes) -> None:
         self.connection.sendall(len(body).to_bytes(readers.LENGTH_BYTES, "big") + body)
 
-    def held(self) -> None:
-        self.connection.recv(1)
+    def held(self, count: int = 1) -> None:
+        while count:
+            count -= len(self.connection.recv(count))
 
     def close(self) -> None:
         self.connection.close()
 
 
 class HttpKept(Way):
+    answers_each = True
+
     def __init__(self, folder: str, size: int, port: int) -> None:
         super().__init__(folder, size, port)
         self.connection = http.client.HTTPConnection("127.0.0.1", port)
@@ -173,7 +184,7 @@ class HttpKept(Way):
     def send(self, body: bytes) -> None:
         self.connection.request("POST", "/", body)
 
-    def held(self) -> None:
+    def held(self, count: int = 1) -> None:
         response = self.connection.getresponse()
         response.read()
         assert response.status == 200
@@ -183,8 +194,8 @@ class HttpKept(Way):
 
 
 class HttpNew(HttpKept):
-    def held(self) -> None:
-        super().held()
+    def held(self, count: int = 1) -> None:
+        super().held(count)
         self.connection.close()
 
 
@@ -279,13 +290,48 @@ def one_size(
     return handed, {name: values[-runs:] for name, values in held.items()}
 
 
+def back_to_back(
+    size: int, runs: int, label: str
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """As `one_size`, of `BURST` results one after the other: seconds of each, on average of a run.
+
+    Where the reader answers on the same connection, or has to be told, that is waited for, between.
+    """
+    body = b'"' + b"x" * (size - 2) + b'"'
+    held: dict[str, list[float]] = {}
+    with open_ways(size) as ways:
+
+        def contestant(name: str) -> Callable[[], float]:
+            way, reader = ways[name]
+            held[name] = []
+
+            def run() -> float:
+                way.prepare()
+                reader.settle()
+                began = time.perf_counter()
+                for _ in range(BURST):
+                    way.send(body)
+                    if way.answers_each:
+                        way.held()
+                handed = time.perf_counter()
+                if not way.answers_each:
+                    way.held(BURST)
+                held[name].append((time.perf_counter() - began) / BURST)
+                return (handed - began) / BURST
+
+            return run
+
+        handed = interleaved({name: contestant(name) for name in ways}, runs, 5, label)
+    return handed, {name: values[-runs:] for name, values in held.items()}
+
+
 _WRITER = """
 import sys, time
 from bench.transports import WAYS
 name, folder, size, port, count = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
 way = WAYS[name](folder, size, port)
 body = b'"' + b"x" * (size - 2) + b'"'
-alone = name in ("Unix socket", "HTTP, kept alive", "HTTP, a connection each")
+alone = name == "Unix socket" or name.startswith("HTTP")
 print("ready", flush=True)
 sys.stdin.readline()
 took = []
@@ -351,7 +397,7 @@ def measure(report: Report, runs: int, *, quick: bool) -> None:
         report.timings(f"handed over: {name}", handed, "µs", RAW, more)
         if name == "2 KiB":
             by_http = percentile(handed[KEPT], 0.5) / percentile(handed[FRAMES], 0.5)
-            text = "2 KiB, HTTP kept alive (request sent) over frames, handed over"
+            text = "2 KiB alone, HTTP kept alive (request sent) over frames, handed over"
             report.target(text, by_http, FASTER_THAN_HTTP, at_least=True)
             waited = percentile(held[KEPT], 0.5) / percentile(handed[FRAMES], 0.5)
             report.note(
@@ -363,8 +409,17 @@ def measure(report: Report, runs: int, *, quick: bool) -> None:
         report.timings(f"held by the reader: {name}", held, "µs", FRAMES, more)
         if name == "2 KiB":
             by_http = percentile(held[KEPT], 0.5) / percentile(held[FRAMES], 0.5)
-            text = "2 KiB, HTTP kept alive over frames, held"
+            text = "2 KiB alone, HTTP kept alive over frames, held"
             report.target(text, by_http, FASTER_THAN_HTTP, at_least=True)
+    handed, held = back_to_back(2048, max(runs // 3, 5), "hand-over, back to back")
+    report.timings(f"handed over: 2 KiB, {BURST} back to back, each", handed, "µs", RAW)
+    report.timings(f"held by the reader: 2 KiB, {BURST} back to back, each", held, "µs", FRAMES)
+    over_raw = percentile(handed[FRAMES], 0.5) / percentile(handed[RAW], 0.5)
+    report.target("2 KiB back to back, frames over os.write", over_raw, OVER_RAW)
+    for point, seconds in (("handed over", handed), ("held", held)):
+        by_http = percentile(seconds[KEPT], 0.5) / percentile(seconds[FRAMES], 0.5)
+        text = f"2 KiB back to back, HTTP kept alive over frames, {point}"
+        report.target(text, by_http, FASTER_THAN_HTTP, at_least=True)
     handed, _ = one_size(2048, max(runs // 3, 5), "hand-over after idling", IDLE_S)
     report.timings("handed over: 2 KiB, after 5 ms of idling", handed, "µs", RAW)
     for name in CONCURRENT_SIZES[: 1 if quick else None]:

@@ -18,6 +18,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    Encoded = tuple[bytes, int | None, bool, int]
+    """As `messages.Body` has them: data, size in bytes, whether it is cut, kind of content."""
+
 MAX_REPR_CHARACTERS = 200
 MAX_DEPTH = 64
 _pack_field = FIELD_LAYOUT.pack
@@ -33,14 +36,12 @@ class Encoder:
     def __init__(self) -> None:
         self._careful = False
 
-    def body(self, value: object, max_bytes: int) -> messages.Body:
-        """`value` within `max_bytes`; `size_bytes` is None where it was never encoded whole."""
+    def body(self, value: object, max_bytes: int) -> "Encoded":
+        """`value` within `max_bytes`; the size is None where it was never encoded whole."""
         if isinstance(value, _BINARY):
             size = value.nbytes if isinstance(value, memoryview) else len(value)
             data = bytes(value[:max_bytes])
-            return messages.Body(
-                data, size, truncated=size > len(data), content_kind=messages.BINARY
-            )
+            return data, size, size > len(data), messages.BINARY
         if not self._careful:
             try:
                 data = _whole_text(value).encode("utf-8", "backslashreplace")
@@ -48,21 +49,15 @@ class Encoder:
                 pass  # a key that is no text, NaN, a cycle: the careful way describes them
             else:
                 size = len(data)
-                over = size > max_bytes
-                if over:
-                    self._careful = True
-                    data = cut_utf8(data, max_bytes)
-                return messages.Body(data, size, truncated=over, content_kind=messages.JSON)
+                if size <= max_bytes:
+                    return data, size, False, messages.JSON
+                self._careful = True
+                return cut_utf8(data, max_bytes), size, True, messages.JSON
         text, whole = bounded_text(value, max_bytes)
         data = text.encode("utf-8", "backslashreplace")
         cut = cut_utf8(data, max_bytes)
         whole = whole and len(cut) == len(data)
-        return messages.Body(
-            cut,
-            len(data) if whole else None,
-            truncated=not whole,
-            content_kind=messages.JSON,
-        )
+        return cut, len(data) if whole else None, not whole, messages.JSON
 
 
 _made: "list[Any]" = []

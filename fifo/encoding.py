@@ -21,10 +21,10 @@ from fifo.messages import (
     TAG_NAME,
     TAG_STACK_TRACE,
     UNKNOWN_SIZE,
-    Body,
     request_id_bytes,
 )
 
+_pack_result = RESULT_LAYOUT.pack
 _ONE_BYTE = [bytes((length,)) for length in range(MAX_REQUEST_ID_BYTES + 1)]
 
 
@@ -59,11 +59,17 @@ def encode_start(
     )
 
 
-def encode_result_head(prefix: bytes, time_unix_ns: int, body: Body) -> bytes:
-    """What RESULT's body has before `body.data`; PARTIAL's too, at the time it was emitted."""
-    size = UNKNOWN_SIZE if body.size_bytes is None else body.size_bytes
-    flags = FLAG_TRUNCATED if body.truncated else 0
-    return prefix + RESULT_LAYOUT.pack(time_unix_ns, size, flags, body.content_kind)
+def encode_result_head(
+    prefix: bytes, time_unix_ns: int, size_bytes: int | None, truncated: bool, content_kind: int
+) -> bytes:
+    """What RESULT's body has before the data; PARTIAL's too, at the time it was emitted.
+
+    `size_bytes` None: not known.
+    """
+    if size_bytes is None:
+        size_bytes = UNKNOWN_SIZE
+    flags = FLAG_TRUNCATED if truncated else 0
+    return prefix + _pack_result(time_unix_ns, size_bytes, flags, content_kind)
 
 
 MAX_ERROR_TYPE_BYTES = 256

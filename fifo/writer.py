@@ -29,6 +29,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from fifo.bounded_json import Encoded
+
 BUDGET_S = 0.050
 """For all hand-overs of one invocation together; what is over it is dropped and counted."""
 
@@ -44,6 +46,7 @@ POLICY_AGE_NS = 100_000_000
 NOWHERE = (None, None, None, None)
 """A place of which nothing is known."""
 
+_NO_BODY: "Encoded" = (b"", None, False, messages.NO_BODY)
 _LONGEST_NAP_S = 0.005
 _NOT_COLD = "provisioned-concurrency"
 
@@ -282,8 +285,8 @@ class Writer:
             limit = self.policy.max_body_bytes
             if not self.policy.request or limit <= 0 or self._is_spared(invocation):
                 return
-            body = self.request_encoder.body(event, limit)
-            self._send_body(invocation, messages.REQUEST, self.unix_ns(), body)
+            encoded = self.request_encoder.body(event, limit)
+            self._send_body(invocation, messages.REQUEST, self.unix_ns(), encoded)
         except Exception:  # noqa: BLE001 - a fault of ours is not the function's
             self.fault_count += 1
 
@@ -298,21 +301,18 @@ class Writer:
         """Send RESULT; the options narrow the extension's policy and never widen it."""
         try:
             end_unix_ns = self.unix_ns()
-            outcome = triggers.outcome_of(invocation.trigger, value)
-            if outcome:
-                self._hand_over(
-                    invocation,
-                    messages.EVENT,
-                    encoding.encode_event(
-                        invocation.prefix,
-                        end_unix_ns,
-                        None,
-                        messages.OUTCOME,
-                        attributes_field(outcome),
-                    ),
+            if type(value) is dict and (outcome := triggers.outcome_of(invocation.trigger, value)):
+                said = encoding.encode_event(
+                    invocation.prefix,
+                    end_unix_ns,
+                    None,
+                    messages.OUTCOME,
+                    attributes_field(outcome),
                 )
-            body = self._body(value, max_body_bytes, response)
-            self._send_body(invocation, messages.RESULT, end_unix_ns, body)
+                self._hand_over(invocation, messages.EVENT, said)
+            limit = self._limit_bytes(max_body_bytes, response)
+            encoded = self.encoder.body(value, limit) if limit > 0 else _NO_BODY
+            self._send_body(invocation, messages.RESULT, end_unix_ns, encoded)
         except Exception:  # noqa: BLE001 - a fault of ours is not the function's
             self.fault_count += 1
 
@@ -330,8 +330,9 @@ class Writer:
         try:
             if self._is_spared(invocation):
                 return
-            body = self._body(value, None, None)
-            self._send_body(invocation, messages.PARTIAL, self.unix_ns(), body)
+            limit = self._limit_bytes(None, None)
+            encoded = self.encoder.body(value, limit) if limit > 0 else _NO_BODY
+            self._send_body(invocation, messages.PARTIAL, self.unix_ns(), encoded)
         except Exception:  # noqa: BLE001 - a fault of ours is not the function's
             self.fault_count += 1
 
@@ -471,33 +472,31 @@ class Writer:
             return True
         return False
 
-    def _body(
-        self, value: object, max_body_bytes: "int | None", response: "bool | None"
-    ) -> messages.Body:
+    def _limit_bytes(self, max_body_bytes: "int | None", response: "bool | None") -> int:
+        """Of a result's body that leaves; 0: none of it does."""
         policy = self.policy
+        if response is False or not policy.response:
+            return 0
         limit = policy.max_body_bytes
-        if max_body_bytes is not None:
-            limit = min(limit, max_body_bytes)
-        if limit <= 0 or not policy.response or response is False:
-            return messages.Body(b"", None, truncated=False, content_kind=messages.NO_BODY)
-        return self.encoder.body(value, limit)
+        return limit if max_body_bytes is None else min(limit, max_body_bytes)
 
     def _send_body(
-        self, invocation: Invocation, kind: int, time_unix_ns: int, body: messages.Body
+        self, invocation: Invocation, kind: int, time_unix_ns: int, encoded: "Encoded"
     ) -> None:
-        head = encoding.encode_result_head(invocation.prefix, time_unix_ns, body)
-        if self._hand_over(invocation, kind, head, body.data):
+        data, size_bytes, truncated, content_kind = encoded
+        head = encoding.encode_result_head(
+            invocation.prefix, time_unix_ns, size_bytes, truncated, content_kind
+        )
+        if self._hand_over(invocation, kind, head, data):
             return
-        over = len(head) + len(body.data) - wire.MAX_FRAMED_MESSAGE_BYTES
+        over = len(head) + len(data) - wire.MAX_FRAMED_MESSAGE_BYTES
         if over > 0:
             # No file could be written: what frames hold is better than nothing.
-            kept = cut_utf8(body.data, len(body.data) - over)
-            body = messages.Body(
-                kept, body.size_bytes, truncated=True, content_kind=body.content_kind
-            )
             self.cut_count += 1
-            head = encoding.encode_result_head(invocation.prefix, time_unix_ns, body)
-            self._hand_over(invocation, kind, head, body.data)
+            head = encoding.encode_result_head(
+                invocation.prefix, time_unix_ns, size_bytes, True, content_kind
+            )
+            self._hand_over(invocation, kind, head, cut_utf8(data, len(data) - over))
 
     def _hand_over(self, invocation: Invocation, kind: int, head: bytes, data: bytes = b"") -> bool:
         """One message of the body ``head + data``; False where it was dropped (and counted)."""
