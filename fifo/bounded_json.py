@@ -39,9 +39,12 @@ class Encoder:
     def body(self, value: object, max_bytes: int) -> "Encoded":
         """`value` within `max_bytes`; the size is None where it was never encoded whole."""
         if isinstance(value, _BINARY):
-            size = value.nbytes if isinstance(value, memoryview) else len(value)
-            data = bytes(value[:max_bytes])
-            return data, size, size > len(data), messages.BINARY
+            if type(value) is memoryview:
+                value = value.tobytes()  # whatever its items and its shape
+            size = len(value)
+            if size <= max_bytes:
+                return bytes(value), size, False, messages.BINARY
+            return bytes(value[:max_bytes]), size, True, messages.BINARY
         if not self._careful:
             try:
                 data = _whole_text(value).encode("utf-8", "backslashreplace")

@@ -121,6 +121,7 @@ class Writer:
     """
 
     __slots__ = (
+        "_body_limit_bytes",
         "_budget_s",
         "_control",
         "_details_budget_s",
@@ -176,6 +177,7 @@ class Writer:
         self.encoder = Encoder()
         self.request_encoder = Encoder()
         self.policy = mailbox.Policy()
+        self._body_limit_bytes = self.policy.max_body_bytes
         self.current: Invocation | None = None
         self._nobody: Invocation | None = None
         self.cut_count = 0
@@ -310,7 +312,11 @@ class Writer:
                     attributes_field(outcome),
                 )
                 self._hand_over(invocation, messages.EVENT, said)
-            limit = self._limit_bytes(max_body_bytes, response)
+            limit = self._body_limit_bytes
+            if response is False:
+                limit = 0
+            elif max_body_bytes is not None and max_body_bytes < limit:
+                limit = max_body_bytes
             encoded = self.encoder.body(value, limit) if limit > 0 else _NO_BODY
             self._send_body(invocation, messages.RESULT, end_unix_ns, encoded)
         except Exception:  # noqa: BLE001 - a fault of ours is not the function's
@@ -330,7 +336,7 @@ class Writer:
         try:
             if self._is_spared(invocation):
                 return
-            limit = self._limit_bytes(None, None)
+            limit = self._body_limit_bytes
             encoded = self.encoder.body(value, limit) if limit > 0 else _NO_BODY
             self._send_body(invocation, messages.PARTIAL, self.unix_ns(), encoded)
         except Exception:  # noqa: BLE001 - a fault of ours is not the function's
@@ -472,14 +478,6 @@ class Writer:
             return True
         return False
 
-    def _limit_bytes(self, max_body_bytes: "int | None", response: "bool | None") -> int:
-        """Of a result's body that leaves; 0: none of it does."""
-        policy = self.policy
-        if response is False or not policy.response:
-            return 0
-        limit = policy.max_body_bytes
-        return limit if max_body_bytes is None else min(limit, max_body_bytes)
-
     def _send_body(
         self, invocation: Invocation, kind: int, time_unix_ns: int, encoded: "Encoded"
     ) -> None:
@@ -526,6 +524,7 @@ class Writer:
         policy = mailbox.decode_policy(record)
         if policy is not None:
             self.policy, self._opening = policy, opening
+            self._body_limit_bytes = policy.max_body_bytes if policy.response else 0
 
 
 def _text_field(tag: int, value: object) -> bytes:

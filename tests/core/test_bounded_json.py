@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fifo import encoding
-from fifo.bounded_json import attributes_field, bounded_text
+from fifo import encoding, messages
+from fifo.bounded_json import Encoder, attributes_field, bounded_text
 from fifo.fields import FIELD_LAYOUT
 
 
@@ -49,3 +50,12 @@ def test_what_is_no_mapping_is_no_attributes() -> None:
             raise RuntimeError
 
     assert [text_of(one) for one in ([1], "text", Hostile(a=1))] == ["", "", ""]
+
+
+@pytest.mark.parametrize(
+    "value", [b"abcdef", bytearray(b"abcdef"), memoryview(b"abcdef").cast("H")]
+)
+def test_bytes_are_taken_as_they_are(value: object) -> None:
+    """Whole up to the limit, cut at it beyond, by bytes whatever a view's items are."""
+    assert Encoder().body(value, 6) == (b"abcdef", 6, False, messages.BINARY)
+    assert Encoder().body(value, 5) == (b"abcde", 6, True, messages.BINARY)
