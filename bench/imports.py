@@ -1,8 +1,7 @@
 """What `fifo` costs a function to import, and each dependency the extension; what it takes on disk.
 
 `fifo` from byte code made before, as a layer ships it, in an interpreter without site-packages
-(`-I -S`): nothing that another package has imported is spared it. Lambda's runtime has imported
-`json` by then, so its part is told.
+(`-I -S`): nothing that another package has imported is spared it.
 
 python -m bench.imports [--runs 15] [--quick] [--json FILE] [--results DIR]
 """
@@ -64,7 +63,6 @@ DISTRIBUTIONS: Mapping[str, tuple[str, ...]] = {
 }
 BARE = "bare"
 OURS = "from fifo import capture, span, event, emit, flush"
-JSON = "import json"
 GOAL_MS = 15.0
 
 
@@ -85,7 +83,7 @@ def measure_fifo(report: Report, runs: int) -> None:
         def contestant(code: str) -> float:
             return _time(f"import sys; sys.path.insert(0, {folder!r})\n{code}", "-I", "-S")
 
-        codes = {BARE: "", OURS: OURS, JSON: JSON}
+        codes = {BARE: "", OURS: OURS}
         seconds = interleaved(
             {name: lambda code=code: contestant(code) for name, code in codes.items()}, runs
         )

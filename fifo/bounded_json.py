@@ -7,9 +7,14 @@ bytes and other objects as ``{"__type__": …, "repr": …}``, keys that are no 
 JSON or their description.
 """
 
-import json
-from json import encoder
-from json.encoder import encode_basestring
+try:
+    # What `json.encoder` has from there; `json` itself imports `re`: half of this package's import.
+    from _json import encode_basestring
+    from _json import make_encoder as _make_encoder
+except ImportError:
+    from json.encoder import encode_basestring
+
+    _make_encoder = None  # type: ignore[misc,assignment]
 
 from fifo import encoding, messages
 from fifo.fields import FIELD_LAYOUT, cut_utf8, encode_field
@@ -73,13 +78,16 @@ def _whole_text(value: object) -> str:
     try:
         encode = _made.pop()
     except IndexError:
-        make = getattr(encoder, "c_make_encoder", None)
-        if make is None:
+        if _make_encoder is None:
+            import json
+
             return json.JSONEncoder(
                 ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_describe
             ).encode(value)
         # As `json.JSONEncoder` calls it, less what it does for each call anew.
-        encode = make({}, _describe, encode_basestring, None, ":", ",", False, False, False)
+        encode = _make_encoder(
+            {}, _describe, encode_basestring, None, ":", ",", False, False, False
+        )
     text = "".join(encode(value, 0))
     _made.append(encode)
     return text

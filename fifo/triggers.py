@@ -7,7 +7,6 @@ the events as AWS's documentation shows them.
 """
 
 import binascii
-import json
 import time
 
 from fifo.propagation import HEADERS
@@ -190,6 +189,8 @@ def _mappings(value: object, left: int, found: Found) -> "tuple[list[dict[str, A
 
 def _decoded(text: str) -> object:
     """The JSON in `text`; None where there is none."""
+    import json  # the runtime has it as a rule; who has no such text does without
+
     try:
         return json.loads(text if text[:1] in "{[" else binascii.a2b_base64(text))
     except ValueError:
