@@ -1,9 +1,8 @@
-"""Trace and span IDs, as the operating system's random bytes give them.
+"""Trace and span IDs, as the operating system's random bytes give them; one draw an invocation.
 
-One draw an invocation, and one for the first of its children: a draw costs as much as a write to a
-pipe, so a child's ID is taken from a sequence that begins at random and goes on in steps. No
-sequence is gone on with by a later invocation, and so by none after a restore from a snapshot, nor
-by a forked child.
+A draw costs as much as a write to a pipe, so a child's ID is taken from a sequence that begins at
+random and goes on in steps. No sequence is gone on with by a later invocation, and so by none after
+a restore from a snapshot, nor by a forked child.
 """
 
 import os
@@ -16,12 +15,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_TRACE_ID_BYTES = 16
 _SPAN_ID_BYTES = 8
-_NO_TRACE = bytes(_TRACE_ID_BYTES)
+_NO_TRACE = bytes(16)
+_DRAWN = struct.Struct(">16s8sQ")
 _STEP = 0x9E37_79B1
-"""2**32 divided by the golden ratio: neighbours differ in many digits. From less than 2**63 on it is
-two thousand million steps until 64 bits are too few, more than an invocation has the time for."""
+"""2**32 divided by the golden ratio: neighbours differ in many digits. From less than 2**63 on, 64
+bits are enough for two thousand million steps, more than an invocation has the time for."""
 _pack = struct.Struct(">Q").pack
 
 
@@ -43,19 +42,21 @@ class Identifiers:
 
     def of_invocation(self) -> "tuple[bytes, bytes]":
         """A trace ID (16 bytes) and a span ID (8 bytes), neither all zero."""
-        drawn = self._draw(_TRACE_ID_BYTES + _SPAN_ID_BYTES)
-        trace_id, span_id = drawn[:_TRACE_ID_BYTES], drawn[_TRACE_ID_BYTES:]
-        self.of_span = self._first_of_span
+        trace_id, span_id, first = _DRAWN.unpack(self._draw(_DRAWN.size))
+        self.of_span = _sequence(first)
         if trace_id == _NO_TRACE or span_id == NO_SPAN:
             return self.of_invocation()
         return trace_id, span_id
 
     def _first_of_span(self) -> bytes:
-        first = int.from_bytes(self._draw(_SPAN_ID_BYTES), "big") >> 1 or _STEP
-        # One call in C for each: two threads never get the same number.
-        following = map(_pack, count(first, _STEP)).__next__
+        following = _sequence(int.from_bytes(self._draw(_SPAN_ID_BYTES), "big"))
         self.of_span = following
         return following()
 
     def _forget(self) -> None:
         self.of_span = self._first_of_span
+
+
+def _sequence(first: int) -> "Callable[[], bytes]":
+    """One call in C for each ID: two threads never get the same number."""
+    return map(_pack, count(first >> 1 or _STEP, _STEP)).__next__

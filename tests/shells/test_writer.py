@@ -57,8 +57,8 @@ def test_start_and_result_arrive(reading_end: ReadingEnd) -> None:
     assert reading_end.messages() == [
         messages.Start(
             REQUEST,
-            bytes([24]) * 8,
-            trace_id=bytes([24]) * 16,
+            bytes([32]) * 8,
+            trace_id=bytes([32]) * 16,
             start_unix_ns=11,
             deadline_unix_ms=3,
             memory_mb=128,
@@ -71,7 +71,7 @@ def test_start_and_result_arrive(reading_end: ReadingEnd) -> None:
         ),
         messages.Result(
             REQUEST,
-            bytes([24]) * 8,
+            bytes([32]) * 8,
             end_unix_ns=22,
             body=messages.Body(b'{"a":1}', 7, truncated=False, content_kind=messages.JSON),
         ),
