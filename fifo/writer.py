@@ -124,7 +124,7 @@ class Writer:
         "_body_limit_bytes",
         "_budget_s",
         "_control",
-        "_details_budget_s",
+        "_details_limit_s",
         "_directory",
         "_drops_told",
         "_environ",
@@ -161,7 +161,6 @@ class Writer:
         self._directory = directory
         self._environ = environ
         self._budget_s = budget_s
-        self._details_budget_s = DETAILS_PART * budget_s
         self._monotonic = monotonic
         self.unix_ns = unix_ns
         self.identifiers = Identifiers(draw)
@@ -176,8 +175,7 @@ class Writer:
         self._outlet = Outlet(directory, draw, monotonic)
         self.encoder = Encoder()
         self.request_encoder = Encoder()
-        self.policy = mailbox.Policy()
-        self._body_limit_bytes = self.policy.max_body_bytes
+        self._follow(mailbox.Policy())
         self.current: Invocation | None = None
         self._nobody: Invocation | None = None
         self.cut_count = 0
@@ -370,9 +368,7 @@ class Writer:
         """Send a child span that ends now."""
         try:
             # As `_is_spared` sees it, without the call where all is well.
-            if (
-                invocation.spent_s >= self._details_budget_s or self.policy.exporter_down
-            ) and self._is_spared(invocation):
+            if invocation.spent_s >= self._details_limit_s and self._is_spared(invocation):
                 return
             body = encoding.encode_span(
                 invocation.prefix,
@@ -468,15 +464,13 @@ class Writer:
 
     def _is_spared(self, invocation: Invocation) -> bool:
         """Whether a detail is dropped, and counted, before anything is spent on encoding it."""
-        if self.policy.exporter_down:
-            self.dropped_count += 1
-            return True
-        if invocation.spent_s >= self._details_budget_s:
+        if invocation.spent_s < self._details_limit_s:
+            return False
+        if not self.policy.exporter_down:
             # Its number is used up, so that the extension misses it.
             self._outlet.skip()
-            self.dropped_count += 1
-            return True
-        return False
+        self.dropped_count += 1
+        return True
 
     def _send_body(
         self, invocation: Invocation, kind: int, time_unix_ns: int, encoded: "Encoded"
@@ -523,8 +517,15 @@ class Writer:
             return  # put back as it was, as it is for each invocation
         policy = mailbox.decode_policy(record)
         if policy is not None:
-            self.policy, self._opening = policy, opening
-            self._body_limit_bytes = policy.max_body_bytes if policy.response else 0
+            self._opening = opening
+            self._follow(policy)
+
+    def _follow(self, policy: mailbox.Policy) -> None:
+        self.policy = policy
+        self._body_limit_bytes = policy.max_body_bytes if policy.response else 0
+        # Nobody would get a detail: none is within it.
+        part = -1.0 if policy.exporter_down else DETAILS_PART
+        self._details_limit_s = part * self._budget_s
 
 
 def _text_field(tag: int, value: object) -> bytes:
