@@ -31,7 +31,7 @@ from exporter.outcome import (
     shown_endpoint,
 )
 from exporter.settings import ExporterSettings
-from exporter.signals import HttpSignal, endpoint_of, http_signal
+from exporter.signals import Signal, endpoint_of, http_exporter, signal_of
 from exporter.values import replace
 
 MAX_ANSWER_BYTES = 65_536
@@ -192,7 +192,7 @@ class _Session(requests.Session):
         self,
         wires: _Wires,
         endpoint: str,
-        signal: HttpSignal,
+        signal: Signal,
         authorization: Authorization | None,
     ) -> None:
         super().__init__()
@@ -321,7 +321,8 @@ class HttpSender:
         self, settings: ExporterSettings, signal: str, authorization: Authorization | None = None
     ) -> None:
         self._settings = settings
-        self._signal = http_signal(signal)
+        self._signal = signal_of(signal)
+        self._exporter_class = http_exporter(signal)
         self._endpoint = endpoint_of(settings, signal)
         self._authorization = authorization
         self._wires = _Wires()
@@ -331,11 +332,11 @@ class HttpSender:
         """See `Sender.send`."""
         return self._send(lambda: self._signal.encode(items), count, timeout_s)
 
-    def send_request(self, request: Any, count: int, timeout_s: float) -> Outcome:
+    def send_request(self, request: bytes, count: int, timeout_s: float) -> Outcome:
         """See `Sender.send_request`."""
         return self._send(lambda: request, count, timeout_s)
 
-    def _send(self, encoded: Callable[[], Any], count: int, timeout_s: float) -> Outcome:
+    def _send(self, encoded: Callable[[], bytes], count: int, timeout_s: float) -> Outcome:
         began_s = time.monotonic()
         until_s = began_s + timeout_s
         self._wires.begin(until_s)
@@ -343,7 +344,7 @@ class HttpSender:
         watchdog.daemon = True
         watchdog.start()
         try:
-            body = encoded().SerializeToString()
+            body = encoded()
             outcome = self._try(body, count, until_s)
             if outcome.status is None and not self._wires.connected and not self._wires.is_cut:
                 # The kept connection had died, as they do in a freeze: once more, on a new one.
@@ -382,7 +383,7 @@ class HttpSender:
         settings = self._settings
         authorization = self._authorization
         headers = settings.headers if authorization is None else authorization.headers()
-        exporter = self._signal.exporter(
+        exporter = self._exporter_class(
             endpoint=self._endpoint,
             certificate_file=settings.tls.ca_file,
             client_key_file=settings.tls.key_file,
