@@ -1,13 +1,14 @@
 """OTLP over HTTP through the library's exporter, with its traps taken out.
 
 The stock exporter takes redirects and partial success for success, retries on its own clock,
-and its timeout is one for each read, so that a body that drips outlives it. Here it only
-encodes, compresses and posts: our session judges the answer and fails in a way that it does
-not retry, every socket is recorded, and at the deadline they are shut down under it.
+its timeout is one for each read, so that a body that drips outlives it, and it compresses as
+slowly as it can. Here it only posts: our session judges the answer and fails in a way that it
+does not retry, every socket is recorded, and at the deadline they are shut down under it.
 """
 
 from __future__ import annotations
 
+import gzip
 import logging
 import socket
 import threading
@@ -47,7 +48,9 @@ DENIED_STATUSES = frozenset({401, 403})
 _SIGNED_HEADERS = ("Content-Type", "Content-Encoding")
 """Beside what signing adds: a proxy may change others."""
 
-_COMPRESSIONS = {"gzip": Compression.Gzip, "none": Compression.NoCompression}
+GZIP_LEVEL = 1
+"""Of JSON a seventh more bytes than by the library's 9, in a quarter of the time or less."""
+_GZIP = {"Content-Encoding": "gzip"}
 
 # The library logs each failure in its own words; ours are in the outcome.
 _silent = logging.getLogger("spanpipe.silent")
@@ -321,6 +324,7 @@ class HttpSender:
         self, settings: ExporterSettings, signal: str, authorization: Authorization | None = None
     ) -> None:
         self._settings = settings
+        self._zips = settings.compression == "gzip"
         self._signal = signal_of(signal)
         self._exporter_class = http_exporter(signal)
         self._endpoint = endpoint_of(settings, signal)
@@ -345,6 +349,8 @@ class HttpSender:
         watchdog.start()
         try:
             body = encoded()
+            if self._zips:
+                body = gzip.compress(body, GZIP_LEVEL)
             outcome = self._try(body, count, until_s)
             if outcome.status is None and not self._wires.connected and not self._wires.is_cut:
                 # The kept connection had died, as they do in a freeze: once more, on a new one.
@@ -388,9 +394,9 @@ class HttpSender:
             certificate_file=settings.tls.ca_file,
             client_key_file=settings.tls.key_file,
             client_certificate_file=settings.tls.cert_file,
-            headers=dict(headers),
+            headers={**_GZIP, **headers} if self._zips else dict(headers),
             timeout=timeout_s,
-            compression=_COMPRESSIONS[settings.compression],
+            compression=Compression.NoCompression,
             session=self._session,
         )
         exporter._client._logger = _silent  # it takes none from outside
