@@ -100,7 +100,7 @@ class SpanEncoder:
                 group = scopes.setdefault(self._kept(self._scopes, scope, self._scope), [])
             encoded = self._span(span)
             group += b"\x12", varint(len(encoded)), encoded
-        # Joined once, for the same reason as in `_long_pair`.
+        # Joined once, for the same reason as in `_text_pair`.
         parts: list[bytes] = []
         for resource, found in groups.items():
             inner = [resource]
@@ -205,29 +205,30 @@ class SpanEncoder:
                 kind = type(value)
                 if kind is str:
                     if len(value) > MAX_KEPT_TEXT:
-                        encoded += self._long_pair(tag, key, value)
+                        encoded += self._text_pair(tag, key, value)
                     else:
                         pair = self._pairs.get((tag, key, value))
-                        encoded.append(self._pair(tag, key, value) if pair is None else pair)
+                        encoded.append(self._kept_pair(tag, key, value) if pair is None else pair)
                 elif kind is bool:
                     encoded.append(message(tag, self._key(key) + (_TRUE if value else _FALSE)))
-                elif kind is int and 0 <= value < 0x80:
-                    field = self._key(key) + b"\x12\x02\x18" + ONE_BYTE[value]
-                    encoded.append(message(tag, field))
+                elif kind is int and 0 <= value <= _MAX_INTEGER:
+                    number = varint(value)
+                    field = b"\x12" + ONE_BYTE[1 + len(number)] + b"\x18" + number
+                    encoded.append(message(tag, self._key(key) + field))
                 else:
                     encoded.append(message(tag, self._key(key) + _any_value(b"\x12", value)))
             except Exception as error:  # noqa: BLE001 - the others of them are as good as before
                 _logger.warning("the attribute %r is left out: %s", key, error)
         return encoded
 
-    def _pair(self, tag: bytes, key: str, value: str) -> bytes:
-        encoded = message(tag, self._key(key) + _any_value(b"\x12", value))
+    def _kept_pair(self, tag: bytes, key: str, value: str) -> bytes:
+        encoded = b"".join(self._text_pair(tag, key, value))
         if len(self._pairs) >= MAX_KEYS:
             self._pairs.clear()
         self._pairs[tag, key, value] = encoded
         return encoded
 
-    def _long_pair(self, tag: bytes, key: str, value: str) -> tuple[bytes, bytes]:
+    def _text_pair(self, tag: bytes, key: str, value: str) -> tuple[bytes, bytes]:
         """In two parts, so that a large text is not copied for each message around it."""
         data = value.encode()
         size = len(data)

@@ -10,7 +10,8 @@ ONE_BYTE = [bytes((number,)) for number in range(0x80)]
 
 def message(tag: bytes, data: bytes) -> bytes:
     """A field with a length: a message, a text or bytes."""
-    return tag + varint(len(data)) + data
+    size = len(data)
+    return tag + (ONE_BYTE[size] if size < 0x80 else varint(size)) + data
 
 
 def varint(number: int) -> bytes:
