@@ -48,7 +48,7 @@ from exporter.record import (
 )
 from exporter.redaction import Redactor
 from exporter.status import error_type
-from exporter.values import replace
+from exporter.values import dataclass, replace
 
 Attributes = dict[str, AttributeValue]
 
@@ -90,6 +90,29 @@ class _OneResource(Resource):
 
     def __hash__(self) -> int:
         return self._hash
+
+
+@dataclass(slots=True)
+class Span(ReadableSpan):
+    """Of ours: what an SDK's span copies or wraps for whoever asks is there as it is."""
+
+    name: str
+    context: SpanContext
+    parent: SpanContext | None
+    resource: Resource
+    instrumentation_scope: InstrumentationScope
+    attributes: Attributes
+    events: Sequence[SdkEvent]
+    links: Sequence[Link]
+    kind: SpanKind
+    status: Status
+    start_time: int
+    end_time: int
+    dropped_attributes = dropped_events = dropped_links = 0
+
+    def get_span_context(self) -> SpanContext:
+        """As `context`."""
+        return self.context
 
 
 class SpanBuilder:
@@ -213,20 +236,20 @@ class SpanBuilder:
             else:
                 own.append(event)
         built.append(
-            ReadableSpan(
-                name=self._redactor.text(invocation.span_name)[0]
+            Span(
+                self._redactor.text(invocation.span_name)[0]
                 or invocation.environment.function_name,
-                context=context,
-                parent=caller,
-                resource=resource,
-                attributes=attributes,
-                events=self._invocation_events(told, own, failed=kind is not None),
-                links=links,
-                kind=SpanKind.SERVER,
-                status=status,
-                start_time=invocation.start_unix_ns,
-                end_time=invocation.end_unix_ns,
-                instrumentation_scope=self._scope,
+                context,
+                caller,
+                resource,
+                self._scope,
+                attributes,
+                self._invocation_events(told, own, failed=kind is not None),
+                links,
+                SpanKind.SERVER,
+                status,
+                invocation.start_unix_ns,
+                invocation.end_unix_ns,
             )
         )
         for child in children:
@@ -270,18 +293,19 @@ class SpanBuilder:
             attributes[names.ERROR_TYPE] = failure.error_type
             events.append(_exception(failure, child.end_unix_ns))
             status = Status(StatusCode.ERROR, failure.message or None)
-        return ReadableSpan(
-            name=child.name,
-            context=context,
-            parent=parent,
-            resource=resource,
-            attributes=attributes,
-            events=events,
-            kind=SpanKind.INTERNAL,
-            status=status,
-            start_time=child.start_unix_ns,
-            end_time=child.end_unix_ns,
-            instrumentation_scope=self._scope,
+        return Span(
+            child.name,
+            context,
+            parent,
+            resource,
+            self._scope,
+            attributes,
+            events,
+            (),
+            SpanKind.INTERNAL,
+            status,
+            child.start_unix_ns,
+            child.end_unix_ns,
         )
 
     def _invocation_attributes(self, invocation: Invocation, kind: str | None) -> Attributes:
