@@ -133,6 +133,8 @@ class Redactor:
         """Those of a text, `whole` or the value of a string in it."""
         if not self._patterns and (whole or len(text) >= _LOOK_CHARS):
             keys = self._look(text, cut=cut)
+            if keys == []:
+                return []
             if keys is not None:
                 edits = edits_after(keys, text)
                 if edits is not None:
