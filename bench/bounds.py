@@ -14,7 +14,7 @@ from bench.measure import interleaved
 from bench.otlp_lines import invocation, timed
 from bench.processes import grown_mb
 from bench.results import Report, arguments
-from exporter.encoder import encoded
+from exporter.encoder import encode
 from exporter.log_lines import LogLine
 from exporter.logs import LogBuilder
 from exporter.record import ChildSpan, Environment
@@ -83,7 +83,7 @@ def contestants() -> dict[str, Callable[[], float]]:
         f"{wire.MAX_REFUTED_BYTES >> 20} MiB of bodies with a wrong checksum, read": timed(
             lambda: wire.Decoder(wire.MAX_FILE_BODY_BYTES).feed(hostile, settle=True)
         ),
-        f"{SPANS:,} spans encoded": timed(lambda: encoded(spans)),
+        f"{SPANS:,} spans encoded": timed(lambda: encode(spans)),
         f"{LENT_LINES:,} log lines converted": timed(lambda: [*map(builder.record, lines)]),
         f"{SPOOLED} records written down": timed(lambda: to_json(records[:SPOOLED])),
         f"{CHILDREN:,} child spans written down": timed(lambda: to_json([with_children])),

@@ -31,7 +31,7 @@ from bench.redaction import body
 from bench.results import Report, arguments
 from chaos.ledger_line import parse
 from collectors.apart import Collector
-from exporter.encoder import encoded
+from exporter.encoder import encode
 from exporter.spans import SpanBuilder
 from fifo.writer import Invocation, Writer
 from sandbox.faults import Answer
@@ -155,7 +155,7 @@ def convert(pipe: Any, seconds: float, *, ours: bool) -> None:
     while time.monotonic() < until_s or len(taken) < 3:
         began_s = time.perf_counter()
         if ours:
-            encoded(builder.spans(records)).SerializeToString()
+            encode(builder.spans(records))
         else:
             encode_spans(rebuilt()).SerializeToString()
         taken.append(time.perf_counter() - began_s)

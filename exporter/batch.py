@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.sdk.trace import ReadableSpan
 
 from exporter.adoption import others
-from exporter.encoder import encoded
+from exporter.encoder import encode
 from exporter.outcome import FAULT, MIN_EXPORT_S, Outcome, Sender, Verdict
 from exporter.record import Invocation, Passed, Record
 from exporter.settings import RequestLimits
@@ -262,7 +262,7 @@ class BatchExport:
             if isinstance(error, DecodeError):
                 detail = "a function's OTLP bytes that are none"
             return Outcome(Verdict.REFUSED, count, detail, status=FAULT, too_large=True)
-        size_bytes = request.ByteSize()
+        size_bytes = len(request)
         if size_bytes > self._limits.max_bytes:
             detail = f"a request of {size_bytes} bytes, over {self._limits.max_bytes}"
             return Outcome(Verdict.REFUSED, count, detail, too_large=True)
@@ -288,17 +288,19 @@ def _left_out(record: Record, left: Invocation) -> tuple[int, int]:
     return whole - kept, details_count(record) - details_count(left) - spans
 
 
-def _encoded(items: Sequence[Item]) -> ExportTraceServiceRequest:
+def _encoded(items: Sequence[Item]) -> bytes:
     """One request; raises DecodeError where bytes that were passed on are no OTLP after all.
 
-    Protobuf takes them in without making objects of them: that is cheap beside the conversion,
-    and what a collector could not read never reaches it.
+    Messages behind each other are one message. Protobuf reads those that were passed on without
+    making objects of them: that is cheap beside the conversion, and what a collector could not
+    read never reaches it.
     """
-    request = encoded([item for item in items if isinstance(item, ReadableSpan)])
+    parts = [encode([item for item in items if isinstance(item, ReadableSpan)])]
     for item in items:
         if isinstance(item, Passed):
-            request.MergeFromString(item.data)
-    return request
+            ExportTraceServiceRequest.FromString(item.data)
+            parts.append(item.data)
+    return b"".join(parts)
 
 
 def _span_count(items: Sequence[Item]) -> int:

@@ -233,9 +233,7 @@ def json_value(text: str, position: int) -> tuple[int, int] | None:
 
 
 def edits_after(keys: list[str], text: str) -> list[Edit] | None:
-    """The values of `keys` in JSON; None where it is none after all."""
-    if not keys:
-        return []
+    """The values of `keys`, one at least, in JSON; None where it is none after all."""
     edits: list[Edit] = []
     key = re.compile(f'"(?:{"|".join(map(re.escape, keys))})"[ \\t\\r\\n]*:')
     found = key.search(text)

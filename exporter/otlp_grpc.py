@@ -23,7 +23,7 @@ from exporter.outcome import (
     shown_endpoint,
 )
 from exporter.settings import ExporterSettings, TlsSettings
-from exporter.signals import endpoint_of, grpc_signal
+from exporter.signals import endpoint_of, signal_of
 
 DENIED_CODES = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED})
 """A key may be rotating, as with 401 and 403 over HTTP."""
@@ -59,7 +59,7 @@ class GrpcSender:
     def __init__(
         self, settings: ExporterSettings, signal: str, authorization: Authorization | None = None
     ) -> None:
-        self._signal = grpc_signal(signal)
+        self._signal = signal_of(signal)
         self._endpoint = shown_endpoint(endpoint_of(settings, signal))
         self._authorization = authorization
         self._compression = _COMPRESSIONS[settings.compression]
@@ -73,11 +73,11 @@ class GrpcSender:
         """See `Sender.send`."""
         return self._send(lambda: self._signal.encode(items), count, timeout_s)
 
-    def send_request(self, request: Any, count: int, timeout_s: float) -> Outcome:
+    def send_request(self, request: bytes, count: int, timeout_s: float) -> Outcome:
         """See `Sender.send_request`."""
         return self._send(lambda: request, count, timeout_s)
 
-    def _send(self, encoded: Callable[[], Any], count: int, timeout_s: float) -> Outcome:
+    def _send(self, encoded: Callable[[], bytes], count: int, timeout_s: float) -> Outcome:
         began_s = time.monotonic()
         try:
             with self._lock:
@@ -86,8 +86,10 @@ class GrpcSender:
             request = encoded()
             if self._channel is None:
                 self._channel = _open_channel(self._settings)
-            stub: Any = self._signal.stub(self._channel)
-            call = stub.Export.future(
+            export = self._channel.unary_unary(
+                self._signal.grpc_method, response_deserializer=self._signal.answer.FromString
+            )
+            call = export.future(
                 request,
                 timeout=max(0.001, timeout_s - (time.monotonic() - began_s)),
                 metadata=metadata,

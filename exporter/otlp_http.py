@@ -1,13 +1,14 @@
 """OTLP over HTTP through the library's exporter, with its traps taken out.
 
 The stock exporter takes redirects and partial success for success, retries on its own clock,
-and its timeout is one for each read, so that a body that drips outlives it. Here it only
-encodes, compresses and posts: our session judges the answer and fails in a way that it does
-not retry, every socket is recorded, and at the deadline they are shut down under it.
+its timeout is one for each read, so that a body that drips outlives it, and it compresses as
+slowly as it can. Here it only posts: our session judges the answer and fails in a way that it
+does not retry, every socket is recorded, and at the deadline they are shut down under it.
 """
 
 from __future__ import annotations
 
+import gzip
 import logging
 import socket
 import threading
@@ -31,7 +32,7 @@ from exporter.outcome import (
     shown_endpoint,
 )
 from exporter.settings import ExporterSettings
-from exporter.signals import HttpSignal, endpoint_of, http_signal
+from exporter.signals import Signal, endpoint_of, http_exporter, signal_of
 from exporter.values import replace
 
 MAX_ANSWER_BYTES = 65_536
@@ -47,7 +48,9 @@ DENIED_STATUSES = frozenset({401, 403})
 _SIGNED_HEADERS = ("Content-Type", "Content-Encoding")
 """Beside what signing adds: a proxy may change others."""
 
-_COMPRESSIONS = {"gzip": Compression.Gzip, "none": Compression.NoCompression}
+GZIP_LEVEL = 1
+"""Of JSON a seventh more bytes than by the library's 9, in a quarter of the time or less."""
+_GZIP = {"Content-Encoding": "gzip"}
 
 # The library logs each failure in its own words; ours are in the outcome.
 _silent = logging.getLogger("spanpipe.silent")
@@ -192,7 +195,7 @@ class _Session(requests.Session):
         self,
         wires: _Wires,
         endpoint: str,
-        signal: HttpSignal,
+        signal: Signal,
         authorization: Authorization | None,
     ) -> None:
         super().__init__()
@@ -321,7 +324,9 @@ class HttpSender:
         self, settings: ExporterSettings, signal: str, authorization: Authorization | None = None
     ) -> None:
         self._settings = settings
-        self._signal = http_signal(signal)
+        self._zips = settings.compression == "gzip"
+        self._signal = signal_of(signal)
+        self._exporter_class = http_exporter(signal)
         self._endpoint = endpoint_of(settings, signal)
         self._authorization = authorization
         self._wires = _Wires()
@@ -331,11 +336,11 @@ class HttpSender:
         """See `Sender.send`."""
         return self._send(lambda: self._signal.encode(items), count, timeout_s)
 
-    def send_request(self, request: Any, count: int, timeout_s: float) -> Outcome:
+    def send_request(self, request: bytes, count: int, timeout_s: float) -> Outcome:
         """See `Sender.send_request`."""
         return self._send(lambda: request, count, timeout_s)
 
-    def _send(self, encoded: Callable[[], Any], count: int, timeout_s: float) -> Outcome:
+    def _send(self, encoded: Callable[[], bytes], count: int, timeout_s: float) -> Outcome:
         began_s = time.monotonic()
         until_s = began_s + timeout_s
         self._wires.begin(until_s)
@@ -343,7 +348,9 @@ class HttpSender:
         watchdog.daemon = True
         watchdog.start()
         try:
-            body = encoded().SerializeToString()
+            body = encoded()
+            if self._zips:
+                body = gzip.compress(body, GZIP_LEVEL)
             outcome = self._try(body, count, until_s)
             if outcome.status is None and not self._wires.connected and not self._wires.is_cut:
                 # The kept connection had died, as they do in a freeze: once more, on a new one.
@@ -382,14 +389,14 @@ class HttpSender:
         settings = self._settings
         authorization = self._authorization
         headers = settings.headers if authorization is None else authorization.headers()
-        exporter = self._signal.exporter(
+        exporter = self._exporter_class(
             endpoint=self._endpoint,
             certificate_file=settings.tls.ca_file,
             client_key_file=settings.tls.key_file,
             client_certificate_file=settings.tls.cert_file,
-            headers=dict(headers),
+            headers={**_GZIP, **headers} if self._zips else dict(headers),
             timeout=timeout_s,
-            compression=_COMPRESSIONS[settings.compression],
+            compression=Compression.NoCompression,
             session=self._session,
         )
         exporter._client._logger = _silent  # it takes none from outside

@@ -88,7 +88,7 @@ class Sender(Protocol):
         into name resolution.
         """
 
-    def send_request(self, request: Any, count: int, timeout_s: float) -> Outcome:
+    def send_request(self, request: bytes, count: int, timeout_s: float) -> Outcome:
         """As `send`, for what is encoded already: the signal's own request message."""
 
     def abort(self) -> None:

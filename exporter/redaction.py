@@ -108,9 +108,10 @@ class Redactor:
         `cut`: it is the beginning of a longer one. Where patterns are in force, the string or
         line at its end goes whole: one of them might have matched the rest.
         """
-        if not text:
+        if not self._patterns and _MAY_HOLD.search(text) is None:
             return text, 0
-        return applied(text, self._edits(text, 0, cut=cut, whole=True))
+        edits = self._edits(text, 0, cut=cut, whole=True)
+        return applied(text, edits) if edits else (text, 0)
 
     def attributes(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
         """Those of a span or an event: keys by the rules of keys, texts by those of texts."""
@@ -132,6 +133,8 @@ class Redactor:
         """Those of a text, `whole` or the value of a string in it."""
         if not self._patterns and (whole or len(text) >= _LOOK_CHARS):
             keys = self._look(text, cut=cut)
+            if keys == []:
+                return []
             if keys is not None:
                 edits = edits_after(keys, text)
                 if edits is not None:
@@ -248,48 +251,45 @@ class Redactor:
         keys: list[str] = []
         has_values = False
         for backwards in set(_BACK_FROM_COLON.findall(reversed_text)):
-            kind, name = self._kind(backwards)
+            kind, name = self._kinds.get(backwards) or self._kind(backwards)
+            if kind is _Kind.OTHER:
+                continue
             if kind is _Kind.UNCLEAR:
                 return None
             if kind is _Kind.KEY:
                 keys.append(name)
             has_values = has_values or kind is _Kind.VALUE
         for backwards in set(_BACK_FROM_EQUALS.findall(reversed_text)):
-            if self._kind(backwards)[0] in (_Kind.UNCLEAR, _Kind.KEY):
+            kind, _ = self._kinds.get(backwards) or self._kind(backwards)
+            if kind in (_Kind.UNCLEAR, _Kind.KEY):
                 return None
-        is_unclear = (
-            len(keys) > _MAX_LOOKED_KEYS
-            or (has_values and (cut or self._has_secret_name(text)))
-            or any(
-                _goes_on(behind) or self._names.match(first)
-                for first, behind in set(_FIRST_IN_LIST.findall(text))
-            )
-        )
-        return None if is_unclear else keys
+        for first, behind in set(_FIRST_IN_LIST.findall(text)):
+            if _goes_on(behind) or self._names.match(first):
+                return None
+        if len(keys) > _MAX_LOOKED_KEYS or (has_values and (cut or self._has_secret_name(text))):
+            return None
+        return keys
 
     def _kind(self, backwards: str) -> tuple[_Kind, str]:
-        """What stands before a sign, and the key that it is."""
-        known = self._kinds.get(backwards)
-        if known is None:
-            begin = end_of(_BLANKS_BEFORE_SIGN, backwards, 0)
-            is_key = backwards[begin] == '"' and "\\" not in backwards
-            name = backwards[begin:][::-1]
-            name = name[:-1] if is_key else name.rstrip("\\\"']")
-            kind = _Kind.OTHER
-            if backwards[-1] == "\\":
-                kind = _Kind.UNCLEAR
-            elif self._matches(name):
-                kind = _Kind.KEY if is_key else _Kind.UNCLEAR
-            elif any(map(self._matches, _words_before_signs(name))):
-                kind = _Kind.UNCLEAR
-            elif self.role(name) is Role.VALUE:
-                kind = _Kind.VALUE
-            known = kind, name
-            if len(backwards) <= _MAX_KNOWN_CHARS:
-                if len(self._kinds) >= _MAX_KNOWN:
-                    self._kinds.clear()
-                self._kinds[backwards] = known
-        return known
+        """What stands before a sign, and the key that it is; remembered."""
+        begin = end_of(_BLANKS_BEFORE_SIGN, backwards, 0)
+        is_key = backwards[begin] == '"' and "\\" not in backwards
+        name = backwards[begin:][::-1]
+        name = name[:-1] if is_key else name.rstrip("\\\"']")
+        kind = _Kind.OTHER
+        if backwards[-1] == "\\":
+            kind = _Kind.UNCLEAR
+        elif self._matches(name):
+            kind = _Kind.KEY if is_key else _Kind.UNCLEAR
+        elif any(map(self._matches, _words_before_signs(name))):
+            kind = _Kind.UNCLEAR
+        elif self.role(name) is Role.VALUE:
+            kind = _Kind.VALUE
+        if len(backwards) <= _MAX_KNOWN_CHARS:
+            if len(self._kinds) >= _MAX_KNOWN:
+                self._kinds.clear()
+            self._kinds[backwards] = kind, name
+        return kind, name
 
     def _has_secret_name(self, text: str) -> bool:
         return any(

@@ -14,86 +14,71 @@ LOGS = "logs"
 
 
 @dataclass(frozen=True, slots=True)
-class HttpSignal:
-    """`encode` makes the request's message, `exporter` is the library's class, `answer` the
-    response's message."""
+class Signal:
+    """`encode` makes the request's bytes, `answer` is the response's message."""
 
-    encode: Callable[[Any], Any]
-    exporter: Callable[..., Any]
+    encode: Callable[[Any], bytes]
     answer: Any
     rejected: str
     unit: str
 
-
-@dataclass(frozen=True, slots=True)
-class GrpcSignal:
-    """`encode` makes the request's message, `stub` the service's."""
-
-    encode: Callable[[Any], Any]
-    stub: Callable[[Any], Any]
-    rejected: str
-    unit: str
+    @property
+    def grpc_method(self) -> str:
+        """Of the only service beside the message."""
+        (service,) = self.answer.DESCRIPTOR.file.services_by_name.values()
+        return f"/{service.full_name}/Export"
 
 
-def http_signal(signal: str) -> HttpSignal:
-    """For OTLP/HTTP."""
+def signal_of(signal: str) -> Signal:
+    """For both protocols."""
     if signal == METRICS:
         from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
-        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
         from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
             ExportMetricsServiceResponse,
         )
 
-        return HttpSignal(
-            encode_metrics,
-            OTLPMetricExporter,
+        return Signal(
+            _serialized(encode_metrics),
             ExportMetricsServiceResponse,
             "rejected_data_points",
             "data points",
         )
     if signal == LOGS:
         from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
-        from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
         from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
             ExportLogsServiceResponse,
         )
 
-        return HttpSignal(
-            encode_logs,
-            OTLPLogExporter,
+        return Signal(
+            _serialized(encode_logs),
             ExportLogsServiceResponse,
             "rejected_log_records",
             "log records",
         )
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-    from exporter.encoder import encoded
+    from exporter.encoder import encode
 
-    return HttpSignal(
-        encoded, OTLPSpanExporter, ExportTraceServiceResponse, "rejected_spans", "spans"
-    )
+    return Signal(encode, ExportTraceServiceResponse, "rejected_spans", "spans")
 
 
-def grpc_signal(signal: str) -> GrpcSignal:
-    """For OTLP/gRPC."""
+def http_exporter(signal: str) -> Callable[..., Any]:
+    """The library's class for OTLP/HTTP."""
     if signal == METRICS:
-        from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
-        from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import (
-            MetricsServiceStub,
-        )
+        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 
-        return GrpcSignal(encode_metrics, MetricsServiceStub, "rejected_data_points", "data points")
+        return OTLPMetricExporter
     if signal == LOGS:
-        from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
-        from opentelemetry.proto.collector.logs.v1.logs_service_pb2_grpc import LogsServiceStub
+        from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 
-        return GrpcSignal(encode_logs, LogsServiceStub, "rejected_log_records", "log records")
-    from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
+        return OTLPLogExporter
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
-    from exporter.encoder import encoded
+    return OTLPSpanExporter
 
-    return GrpcSignal(encoded, TraceServiceStub, "rejected_spans", "spans")
+
+def _serialized(encode: Callable[[Any], Any]) -> Callable[[Any], bytes]:
+    return lambda items: encode(items).SerializeToString()
 
 
 def endpoint_of(settings: ExporterSettings, signal: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import codecs
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 
 from opentelemetry.sdk.resources import Resource
@@ -47,7 +48,7 @@ from exporter.record import (
 )
 from exporter.redaction import Redactor
 from exporter.status import error_type
-from exporter.values import replace
+from exporter.values import dataclass, replace
 
 Attributes = dict[str, AttributeValue]
 
@@ -55,6 +56,8 @@ _BYTES_PER_MB = 1024 * 1024
 _ARN_PARTS = 7
 """``arn:aws:lambda:region:account:function:name``; a qualifier is the eighth."""
 _NO_ALIAS = "$LATEST"
+MAX_ARNS = 64
+"""By which a function may be invoked, and of which the resource is remembered."""
 _NO_BODY = "none"
 _BINARY = "binary"
 _MESSAGE_IS_CUT_BYTES = 4_093
@@ -89,8 +92,31 @@ class _OneResource(Resource):
         return self._hash
 
 
+@dataclass(slots=True)
+class Span(ReadableSpan):
+    """Of ours: what an SDK's span copies or wraps for whoever asks is there as it is."""
+
+    name: str
+    context: SpanContext
+    parent: SpanContext | None
+    resource: Resource
+    instrumentation_scope: InstrumentationScope
+    attributes: Attributes
+    events: Sequence[SdkEvent]
+    links: Sequence[Link]
+    kind: SpanKind
+    status: Status
+    start_time: int
+    end_time: int
+    dropped_attributes = dropped_events = dropped_links = 0
+
+    def get_span_context(self) -> SpanContext:
+        """As `context`."""
+        return self.context
+
+
 class SpanBuilder:
-    """Builds spans; keeps the resource of each environment, since it hardly ever changes.
+    """Builds spans; keeps the last environment's resource, since it hardly ever changes.
 
     `service_name` None: the resource attributes' own, else the function's name.
     `platform_spans` False: what Lambda has timed inside an invocation is left out.
@@ -124,7 +150,8 @@ class SpanBuilder:
             encodable(name): encodable(value) if isinstance(value, str) else value
             for name, value in (resource_attributes or {}).items()
         }
-        self._resources: dict[Environment, Resource] = {}
+        self._environment: Environment | None = None
+        self._resource = _OneResource({})
         self._version = spanpipe_version()
         self._scope = InstrumentationScope("spanpipe", self._version)
 
@@ -140,15 +167,13 @@ class SpanBuilder:
 
     def resource(self, environment: Environment) -> Resource:
         """The resource of every span from `environment`."""
-        resource = self._resources.get(environment)
-        if resource is None:
-            # A log stream that changes with each record must not make this grow for ever.
-            if len(self._resources) > 8:
-                self._resources.clear()
-            resource = self._resources[environment] = _OneResource(self._resource(environment))
-        return resource
+        if environment is not self._environment:
+            if environment != self._environment:
+                self._resource = _OneResource(self._resource_attributes_of(environment))
+            self._environment = environment
+        return self._resource
 
-    def _resource(self, environment: Environment) -> Attributes:
+    def _resource_attributes_of(self, environment: Environment) -> Attributes:
         found: Attributes = {
             names.CLOUD_PROVIDER: "aws",
             names.CLOUD_PLATFORM: "aws_lambda",
@@ -185,9 +210,10 @@ class SpanBuilder:
                 invocation.trace_id, invocation.parent_span_id, flags, state, is_remote=True
             )
         resource = self.resource(invocation.environment)
+        kind = error_type(invocation)
         theirs = adopted(invocation)
-        attributes = self._invocation_attributes(invocation)
-        status = self._status(invocation)
+        attributes = self._invocation_attributes(invocation, kind)
+        status = self._status(invocation.failure, kind)
         links = _links(invocation)
         if theirs is not None:
             attributes.update(self._redactor.attributes(theirs.attributes))
@@ -210,20 +236,20 @@ class SpanBuilder:
             else:
                 own.append(event)
         built.append(
-            ReadableSpan(
-                name=self._redactor.text(invocation.span_name)[0]
+            Span(
+                self._redactor.text(invocation.span_name)[0]
                 or invocation.environment.function_name,
-                context=context,
-                parent=caller,
-                resource=resource,
-                attributes=attributes,
-                events=self._invocation_events(told, own),
-                links=links,
-                kind=SpanKind.SERVER,
-                status=status,
-                start_time=invocation.start_unix_ns,
-                end_time=invocation.end_unix_ns,
-                instrumentation_scope=self._scope,
+                context,
+                caller,
+                resource,
+                self._scope,
+                attributes,
+                self._invocation_events(told, own, failed=kind is not None),
+                links,
+                SpanKind.SERVER,
+                status,
+                invocation.start_unix_ns,
+                invocation.end_unix_ns,
             )
         )
         for child in children:
@@ -267,27 +293,28 @@ class SpanBuilder:
             attributes[names.ERROR_TYPE] = failure.error_type
             events.append(_exception(failure, child.end_unix_ns))
             status = Status(StatusCode.ERROR, failure.message or None)
-        return ReadableSpan(
-            name=child.name,
-            context=context,
-            parent=parent,
-            resource=resource,
-            attributes=attributes,
-            events=events,
-            kind=SpanKind.INTERNAL,
-            status=status,
-            start_time=child.start_unix_ns,
-            end_time=child.end_unix_ns,
-            instrumentation_scope=self._scope,
+        return Span(
+            child.name,
+            context,
+            parent,
+            resource,
+            self._scope,
+            attributes,
+            events,
+            (),
+            SpanKind.INTERNAL,
+            status,
+            child.start_unix_ns,
+            child.end_unix_ns,
         )
 
-    def _invocation_attributes(self, invocation: Invocation) -> Attributes:
-        failed = error_type(invocation) is not None
+    def _invocation_attributes(self, invocation: Invocation, kind: str | None) -> Attributes:
+        failed = kind is not None
         # A trigger's word never replaces what is known here.
         found = {
             names.FAAS_TRIGGER: "other",
             **self._redactor.attributes(invocation.attributes),
-            **_invocation_attributes(invocation),
+            **_invocation_attributes(invocation, kind),
         }
         if invocation.request is not None and _wants(self._request, failed):
             found.update(self._body_attributes(invocation.request, names.REQUEST))
@@ -344,9 +371,10 @@ class SpanBuilder:
         kept = text.encode() if redacted else body
         return base64.b64encode(kept).decode("ascii"), redacted
 
-    def _invocation_events(self, invocation: Invocation, own: Sequence[Event]) -> list[SdkEvent]:
+    def _invocation_events(
+        self, invocation: Invocation, own: Sequence[Event], *, failed: bool
+    ) -> list[SdkEvent]:
         events = [self._event(event) for event in own]
-        failed = error_type(invocation) is not None
         partials = enumerate(invocation.partials)
         events += [self._partial(index, one, failed) for index, one in partials]
         if invocation.exception is not None:
@@ -365,11 +393,9 @@ class SpanBuilder:
         }
         return SdkEvent(names.PARTIAL_RESULT, attributes, partial.time_unix_ns)
 
-    def _status(self, invocation: Invocation) -> Status:
-        kind = error_type(invocation)
+    def _status(self, failure: Failure | None, kind: str | None) -> Status:
         if kind is None:
             return _UNSET
-        failure = invocation.failure
         message = self._failure(failure).message if failure is not None else ""
         return Status(StatusCode.ERROR, message or kind)
 
@@ -407,7 +433,7 @@ def _context(
     )
 
 
-def _invocation_attributes(invocation: Invocation) -> Attributes:
+def _invocation_attributes(invocation: Invocation, kind: str | None) -> Attributes:
     found: Attributes = {names.FATE: invocation.fate.value}
     if invocation.request_id:
         found[names.FAAS_INVOCATION_ID] = invocation.request_id
@@ -420,7 +446,6 @@ def _invocation_attributes(invocation: Invocation) -> Attributes:
         found[names.CLOUD_ACCOUNT_ID] = account_id
     if invocation.cold_start is not None:
         found[names.FAAS_COLDSTART] = invocation.cold_start
-    kind = error_type(invocation)
     if kind:
         found[names.ERROR_TYPE] = kind
     if invocation.initialization_type:
@@ -458,13 +483,15 @@ def _links(invocation: Invocation) -> list[Link]:
         for one in invocation.links
     ]
     of_xray = xray.link(invocation.xray_header)
-    parent_id = int.from_bytes(invocation.parent_span_id or b"", "big")
-    # Where X-Ray's is the parent, a link would say the same again.
-    if of_xray is not None and of_xray.context.span_id != parent_id:
-        found.append(of_xray)
+    if of_xray is not None:
+        parent_id = int.from_bytes(invocation.parent_span_id or b"", "big")
+        # Where X-Ray's is the parent, a link would say the same again.
+        if of_xray.context.span_id != parent_id:
+            found.append(of_xray)
     return found
 
 
+@lru_cache(MAX_ARNS)
 def resource_id(invoked_arn: str, function_version: str) -> str:
     """``cloud.resource_id``: the invoked ARN with an alias replaced by the version."""
     parts = invoked_arn.split(":")

@@ -21,7 +21,7 @@ def error_type(invocation: Invocation) -> str | None:
     """``error.type`` of its span, whose status is ERROR then; None where it has not failed."""
     if invocation.failure is not None:
         return invocation.failure.error_type
-    status = invocation.attributes.get(names.HTTP_STATUS)
-    if type(status) is int and status >= 500 and invocation.fate is Fate.RETURNED:
-        return str(status)
+    if invocation.fate is Fate.RETURNED:
+        status = invocation.attributes.get(names.HTTP_STATUS)
+        return str(status) if type(status) is int and status >= 500 else None
     return FATE_ERROR_TYPES.get(invocation.fate)

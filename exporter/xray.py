@@ -15,7 +15,9 @@ _ROOT_VERSION = "1"
 
 def link(header: str | None) -> Link | None:
     """The span that `header` names; None where it names none."""
-    pairs = (part.partition("=") for part in (header or "").split(";"))
+    if not header:
+        return None
+    pairs = (part.partition("=") for part in header.split(";"))
     parts = {name.strip(): value.strip() for name, equals, value in pairs if equals}
     version, _, rest = parts.get("Root", "").partition("-")
     trace_id = _number(rest.replace("-", ""), 32)

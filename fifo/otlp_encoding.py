@@ -38,6 +38,8 @@ _IS_REMOTE_IS_KNOWN = 0x100
 _IS_REMOTE = 0x200
 """SpanFlags, as the SDK's own encoder sets them."""
 _MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**63 - 1
+_TRUE, _FALSE = b"\x12\x02\x10\x01", b"\x12\x02\x10\x00"
+"""As the value of an attribute."""
 
 # A field's tag: its number × 8, and 0 for a varint, 1 for 8 bytes, 2 for a length, 5 for 4 bytes.
 _TIMES = struct.Struct("<BQBQ").pack  # Span: 7 and 8
@@ -96,17 +98,17 @@ class SpanEncoder:
                     self._kept(self._resources, resource, self._resource), {}
                 )
                 group = scopes.setdefault(self._kept(self._scopes, scope, self._scope), [])
-            group.append(message(b"\x12", self._span(span)))
-        return b"".join(
-            message(
-                b"\x0a",
-                resource
-                + b"".join(
-                    message(b"\x12", scope + b"".join(encoded)) for scope, encoded in found.items()
-                ),
-            )
-            for resource, found in groups.items()
-        )
+            encoded = self._span(span)
+            group += b"\x12", varint(len(encoded)), encoded
+        # Joined once, for the same reason as in `_text_pair`.
+        parts: list[bytes] = []
+        for resource, found in groups.items():
+            inner = [resource]
+            for scope, spans_of_scope in found.items():
+                size = len(scope) + sum(map(len, spans_of_scope))
+                inner += b"\x12", varint(size), scope, *spans_of_scope
+            parts += b"\x0a", varint(sum(map(len, inner))), *inner
+        return b"".join(parts)
 
     @staticmethod
     def _kept(
@@ -150,7 +152,8 @@ class SpanEncoder:
             parts.append(_text(b"\x1a", state))
         if parent:
             parts += b"\x22\x08", parent.span_id.to_bytes(8, "big")
-        parts += self._attributes(b"\x4a", span.attributes)
+        attributes = getattr(span, "_attributes", None)
+        parts += self._attributes(b"\x4a", span.attributes if attributes is None else attributes)
         if span.dropped_attributes:
             parts += b"\x50", varint(span.dropped_attributes)
         # The SDK copies its lists for whoever asks; most are empty, which they tell at once.
@@ -195,34 +198,43 @@ class SpanEncoder:
         return b"".join(parts)
 
     def _attributes(self, tag: bytes, attributes: "Mapping[str, Any] | None") -> "list[bytes]":
-        """A KeyValue under `tag` for each."""
-        encoded = []
+        """The parts of a KeyValue under `tag` for each."""
+        encoded: list[bytes] = []
         for key, value in _pairs_of(attributes) if attributes else ():
             try:
-                if type(value) is int and 0 <= value < 0x80:
-                    encoded.append(
-                        message(
-                            tag,
-                            self._key(key) + b"\x12\x02\x18" + ONE_BYTE[value],
-                        )
-                    )
-                elif type(value) is str and len(value) <= MAX_KEPT_TEXT:
-                    pair = self._pairs.get((tag, key, value))
-                    if pair is None:
-                        pair = self._pair(tag, key, value)
-                    encoded.append(pair)
+                kind = type(value)
+                if kind is str:
+                    if len(value) > MAX_KEPT_TEXT:
+                        encoded += self._text_pair(tag, key, value)
+                    else:
+                        pair = self._pairs.get((tag, key, value))
+                        encoded.append(self._kept_pair(tag, key, value) if pair is None else pair)
+                elif kind is bool:
+                    encoded.append(message(tag, self._key(key) + (_TRUE if value else _FALSE)))
+                elif kind is int and 0 <= value <= _MAX_INTEGER:
+                    number = varint(value)
+                    field = b"\x12" + ONE_BYTE[1 + len(number)] + b"\x18" + number
+                    encoded.append(message(tag, self._key(key) + field))
                 else:
                     encoded.append(message(tag, self._key(key) + _any_value(b"\x12", value)))
             except Exception as error:  # noqa: BLE001 - the others of them are as good as before
                 _logger.warning("the attribute %r is left out: %s", key, error)
         return encoded
 
-    def _pair(self, tag: bytes, key: str, value: str) -> bytes:
-        encoded = message(tag, self._key(key) + _any_value(b"\x12", value))
+    def _kept_pair(self, tag: bytes, key: str, value: str) -> bytes:
+        encoded = b"".join(self._text_pair(tag, key, value))
         if len(self._pairs) >= MAX_KEYS:
             self._pairs.clear()
         self._pairs[tag, key, value] = encoded
         return encoded
+
+    def _text_pair(self, tag: bytes, key: str, value: str) -> tuple[bytes, bytes]:
+        """In two parts, so that a large text is not copied for each message around it."""
+        data = value.encode()
+        size = len(data)
+        head = b"\x0a" + varint(size)
+        head = self._key(key) + b"\x12" + varint(len(head) + size) + head
+        return tag + varint(len(head) + size) + head, data
 
     def _key(self, key: str) -> bytes:
         return _kept_text(self._keys, b"\x0a", key)
@@ -240,6 +252,8 @@ def _kept_text(kept: "dict[str, bytes]", tag: bytes, text: str) -> bytes:
 
 def _pairs_of(attributes: "Mapping[str, Any]") -> "Iterable[tuple[str, Any]]":
     """Its items; the SDK's own mapping takes a lock for each, so its dictionary is copied."""
+    if type(attributes) is dict:
+        return attributes.items()
     inner = getattr(attributes, "_dict", None)
     if isinstance(inner, dict):
         return inner.copy().items()

@@ -18,6 +18,8 @@ def varint(number: int) -> bytes:
     """A number of at least 0; a negative one is given as its 64 bits."""
     if number < 0x80:
         return ONE_BYTE[number]
+    if number < 0x4000:
+        return bytes((number & 0x7F | 0x80, number >> 7))
     groups = []
     while number >= 0x80:
         groups.append(number & 0x7F | 0x80)

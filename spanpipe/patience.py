@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from exporter.outcome import Outcome, Sender, Verdict
 
@@ -26,7 +25,7 @@ class Patience:
     wait: Callable[[float], object]
 
     def send(
-        self, sender: Sender, request: Any, count: int, tell: Callable[[str], None]
+        self, sender: Sender, request: bytes, count: int, tell: Callable[[str], None]
     ) -> Outcome:
         """The last outcome. What the collector asks for with Retry-After is kept to.
 

@@ -148,7 +148,9 @@ class _Sending:
         if self._sender is None:
             self._count(batch, 0)
             return
-        outcome = self._patience.send(self._sender, batch.request, batch.span_count, _tell)
+        outcome = self._patience.send(
+            self._sender, batch.request.SerializeToString(), batch.span_count, _tell
+        )
         if outcome.verdict is Verdict.ACCEPTED:
             self._count(batch, 0)
         elif outcome.verdict is Verdict.PARTIAL:

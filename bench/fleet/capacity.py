@@ -22,7 +22,7 @@ from bench.fleet.receiver import Costs
 from bench.otlp_lines import invocation
 from collectors.listening import Listening
 from collectors.ports import free_port
-from exporter.encoder import encoded
+from exporter.encoder import encode
 from exporter.record import ChildSpan
 from exporter.spans import SpanBuilder
 from exporter.values import replace
@@ -116,7 +116,7 @@ def _request(count: int, port: int) -> bytes:
             for index, name in enumerate(("responseLatency", "responseDuration", "runtimeOverhead"))
         )
         records.append(replace(record, children=children))
-    body = gzip.compress(encoded(SpanBuilder().spans(records)).SerializeToString(), 6)
+    body = gzip.compress(encode(SpanBuilder().spans(records)), 6)
     head = (
         f"POST /v1/traces HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
         "Content-Type: application/x-protobuf\r\nContent-Encoding: gzip\r\n"

@@ -109,7 +109,7 @@ class Scripted:
         self.tries: list[tuple[float, float]] = []
         self.told: list[str] = []
 
-    def send_request(self, request: Any, count: int, timeout_s: float) -> Outcome:
+    def send_request(self, request: bytes, count: int, timeout_s: float) -> Outcome:
         self.tries.append((round(self.now_s, 3), round(timeout_s, 3)))
         self.now_s += 0.1
         return self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
@@ -120,7 +120,7 @@ class Scripted:
     def send(self, whole_s: float) -> Outcome:
         patience = Patience(2.0, whole_s, lambda: self.now_s, self.wait)
         sender: Any = self
-        return patience.send(sender, None, 1, self.told.append)
+        return patience.send(sender, b"", 1, self.told.append)
 
 
 def test_a_busy_collector_is_asked_again_less_and_less_often() -> None:

@@ -139,7 +139,7 @@ def test_a_request_that_is_encoded_already_arrives_as_it_is(protocol: str) -> No
         http = protocol == OTLP_HTTP
         endpoint = receiver.http_endpoint if http else receiver.grpc_endpoint
         with sender_to(endpoint, protocol=protocol) as sender:
-            outcome = sender.send_request(request, 1, 10.0)
+            outcome = sender.send_request(request.SerializeToString(), 1, 10.0)
         assert (outcome.verdict, outcome.item_count) == (Verdict.ACCEPTED, 1)
         assert receiver.requests == [request]
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from collectors.ports import free_port
 from exporter.delivery import open_sender
@@ -57,7 +56,7 @@ class Source:
 def sent(settings: ExporterSettings, source: Any) -> Outcome:
     sender = open_sender(settings, source=source)
     try:
-        outcome = sender.send_request(ExportTraceServiceRequest(), 1, TIMEOUT_S)
+        outcome = sender.send_request(b"", 1, TIMEOUT_S)
     finally:
         sender.close()
     return replace(outcome, duration_s=0.0)
@@ -91,9 +90,9 @@ def test_a_renewed_secret_is_in_the_next_request() -> None:
     ):
         settings = ExporterSettings(OTLP_HTTP, guard.endpoint, HEADERS)
         sender = open_sender(settings, source=source)
-        verdicts = [sender.send_request(ExportTraceServiceRequest(), 1, TIMEOUT_S).verdict]
+        verdicts = [sender.send_request(b"", 1, TIMEOUT_S).verdict]
         source.now = Keys({KEY: VALUE}, number=2)
-        verdicts.append(sender.send_request(ExportTraceServiceRequest(), 1, TIMEOUT_S).verdict)
+        verdicts.append(sender.send_request(b"", 1, TIMEOUT_S).verdict)
         sender.close()
         assert verdicts == [Verdict.RETRYABLE, Verdict.ACCEPTED]
         assert (source.told, guard.statuses) == ([1], [401, 200])
