@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gzip
 import logging
+import math
 import socket
 import threading
 import time
@@ -70,11 +71,15 @@ class _Wires:
     """The sockets in use, so that another thread can end what is going on in them.
 
     A duplicate of each descriptor is kept: TLS takes the first one over, and shutting down
-    either shuts down the connection.
+    either shuts down the connection. At the deadline a thread of its own does; it is kept, since
+    to begin one takes a fifth of what a request does.
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.Condition(threading.Lock())
+        self._watchdog: threading.Thread | None = None
+        self._is_watched = False
+        self._wakes_s = math.inf
         self._duplicates: dict[int, socket.socket] = {}
         self._cut = False
         self.connected = False
@@ -87,15 +92,46 @@ class _Wires:
             self.connected = False
             self.sent = False
             self.until_s = until_s
+            self._is_watched = True
+            if self._watchdog is None:
+                self._watchdog = threading.Thread(
+                    target=self._watch, name="spanpipe-deadline", daemon=True
+                )
+                self._watchdog.start()
+            elif until_s < self._wakes_s:
+                self._lock.notify()
+
+    def end(self) -> None:
+        """The request is over before its deadline, at which the thread may still wake up."""
+        with self._lock:
+            self._is_watched = False
+
+    def close(self) -> None:
+        """End the thread."""
+        with self._lock:
+            self._watchdog = None
+            self._lock.notify()
 
     def cut(self) -> None:
         with self._lock:
-            self._cut = True
-            for duplicate in self._duplicates.values():
-                try:
-                    duplicate.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass  # not connected, or not any more
+            self._shut_down()
+
+    def _shut_down(self) -> None:
+        self._cut = True
+        for duplicate in self._duplicates.values():
+            try:
+                duplicate.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # not connected, or not any more
+
+    def _watch(self) -> None:
+        with self._lock:
+            while threading.current_thread() is self._watchdog:
+                if self._is_watched and time.monotonic() >= self.until_s:
+                    self._shut_down()
+                    self._is_watched = False
+                self._wakes_s = self.until_s if self._is_watched else math.inf
+                self._lock.wait(self._wakes_s - time.monotonic() if self._is_watched else None)
 
     @property
     def is_cut(self) -> bool:
@@ -344,9 +380,6 @@ class HttpSender:
         began_s = time.monotonic()
         until_s = began_s + timeout_s
         self._wires.begin(until_s)
-        watchdog = threading.Timer(timeout_s, self._wires.cut)
-        watchdog.daemon = True
-        watchdog.start()
         try:
             body = encoded()
             if self._zips:
@@ -363,7 +396,7 @@ class HttpSender:
         except Exception as error:  # noqa: BLE001 - a fault of the library is an outcome too
             outcome = self._fault(count, error)
         finally:
-            watchdog.cancel()
+            self._wires.end()
         return replace(outcome, duration_s=time.monotonic() - began_s)
 
     def abort(self) -> None:
@@ -373,6 +406,7 @@ class HttpSender:
     def close(self) -> None:
         """See `Sender.close`."""
         self._session.close()
+        self._wires.close()
 
     def _try(self, body: bytes, count: int, until_s: float) -> Outcome:
         session = self._session

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from exporter.values import dataclass
 from extension.breaker import Breaker
 from extension.instant import Instant
-from extension.settings import FLUSH_AUTO, FLUSH_END, FlushSettings
+from extension.settings import FLUSH_AUTO, FLUSH_END, MAX_WAITING, FlushSettings
 
 ASK_BEFORE_DEADLINE_S = 0.100
 START_GRACE_S = 0.250
@@ -135,7 +135,7 @@ class Schedule:
         self._export_began_s = 0.0
         self._left_s: float | None = None
         self._given_up_at = Instant(0.0, 0.0)
-        self._max_count = self.settings.max_spans
+        self._max_count = self._most
         self._invoked_at: Instant | None = None
         self._after_error = False
 
@@ -148,6 +148,13 @@ class Schedule:
     def leave_until_s(self) -> float:
         """By when nothing more is begun, after SHUTDOWN; what is left is for the exit itself."""
         return (self._shutdown_until_s or 0.0) + FAREWELL_S / 2
+
+    @property
+    def _most(self) -> int:
+        """Records of one export. Where none is held for it, all that wait, within
+        `flush.max_bytes`: while it is on its way as many come, and memory may run out for them.
+        """
+        return MAX_WAITING if self._managed else self.settings.max_spans
 
     def awaits_end(self, now_s: float) -> bool:
         """Whether `/next` is held for the end of this invocation."""
@@ -196,7 +203,7 @@ class Schedule:
     def configure(self, settings: FlushSettings, timeout_s: float) -> None:
         """The configuration has been read; an invocation may have begun before."""
         self.settings = settings
-        self._max_count = settings.max_spans
+        self._max_count = self._most
         self._timeout_s = timeout_s
         self._configured = True
         self._decide_waiting()
@@ -248,7 +255,7 @@ class Schedule:
             self._max_count = 1 if self._breaker.is_open else max(1, self._max_count // 2)
         elif answered and 2 * took_s <= (PROBE_S if self._breaker.is_open else longest_s):
             # Twice as many would have been in time too.
-            self._max_count = min(2 * self._max_count, self.settings.max_spans)
+            self._max_count = min(2 * self._max_count, self._most)
         if failed and self._shutdown_until_s is not None:
             self._shutdown_failures += 1
             spare_s = self._shutdown_until_s - now.monotonic_s - SHUTDOWN_SECOND_S
@@ -320,7 +327,7 @@ class Schedule:
         if self._ended and self._left_s is None:
             self._left_s = now_s
         in_window = self._shutdown_until_s is not None
-        max_count = self.settings.max_spans if in_window else self._max_count
+        max_count = self._most if in_window else self._max_count
         return Decision(export_for_s=export_for_s, max_count=max_count, ask=not holds)
 
     def _decide_in_flight(self, now: Instant, until_s: float) -> Decision:

@@ -15,7 +15,7 @@ from extension.schedule import (
     Schedule,
     Waiting,
 )
-from extension.settings import FlushSettings
+from extension.settings import MAX_WAITING, FlushSettings
 
 NONE = Waiting(0, 0, 0.0)
 FRESH = Waiting(1, 1_000, 0.5)
@@ -250,6 +250,20 @@ def test_a_batch_is_as_large_as_will_be_in_time() -> None:
         plan.on_export_done(moment, answered=arrived, failed=not arrived)
     beside = [False] * 9 + [True] * 4 + [False]
     assert found == [(count, ask) for (count, _, _), ask in zip(story, beside, strict=True)]
+
+
+def test_on_a_managed_instance_all_that_wait_leave_at_once() -> None:
+    """Nobody is held for it, so memory must not run out for those behind; half after a failure."""
+    plan = Schedule(lambda: 0.0, managed=True)
+    plan.configure(FlushSettings(max_spans=8), TIMEOUT_S)
+    plan.on_prepared()
+    found = []
+    for index, arrived in enumerate((True, False, True, True)):
+        now = Instant(100.0 + 60 * index, 1_000.0 + 60 * index)
+        begun = plan.decide(now, Waiting(8, 1, 0.0), can_export=True)
+        found.append(begun.max_count)
+        plan.on_export_done(now, answered=arrived, failed=not arrived)
+    assert found == [MAX_WAITING, MAX_WAITING, MAX_WAITING // 2, MAX_WAITING]
 
 
 def test_what_does_not_fit_into_a_hold_opens_the_breaker_too() -> None:

@@ -211,6 +211,32 @@ def test_http_a_dripping_body_ends_at_the_deadline() -> None:
             )
 
 
+def test_http_every_request_of_a_sender_has_its_own_deadline() -> None:
+    """One thread watches them all: a shorter one behind a longer one too, and ends with it."""
+
+    def watchers() -> list[threading.Thread]:
+        return [one for one in threading.enumerate() if one.name == "spanpipe-deadline"]
+
+    def drip(connection: Any, stopped: threading.Event) -> None:
+        if collector.requests <= 2:
+            connection.sendall(breaking.OK)
+            return
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        while not stopped.wait(breaking.DRIP_S):
+            connection.sendall(b"\0")
+
+    before = watchers()
+    with breaking.Collector(drip) as collector:
+        with sender_to(http_endpoint(collector.port)) as sender:
+            verdicts = [sender.send(SPANS, len(SPANS), 30.0).verdict for _ in range(2)]
+            (watcher,) = [one for one in watchers() if one not in before]
+            verdicts.append(send(sender).verdict)
+            assert [one for one in watchers() if one not in before] == [watcher]
+        watcher.join(5)
+        assert not watcher.is_alive()
+    assert verdicts == [Verdict.ACCEPTED, Verdict.ACCEPTED, Verdict.RETRYABLE]
+
+
 def test_http_refused_and_unreachable_are_certain() -> None:
     """Where no byte was sent, nothing can have arrived."""
     endpoint = http_endpoint(free_port())
