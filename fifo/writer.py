@@ -78,8 +78,6 @@ class Invocation:
         trace_id: bytes,
         span_id: bytes,
         prefix: bytes,
-        flags: int = propagation.SAMPLED,
-        tracestate: str = "",
         propagators: "tuple[str, ...]" = (),
         trigger: str = triggers.OTHER,
     ) -> None:
@@ -88,9 +86,9 @@ class Invocation:
         self.span_id = span_id
         self.prefix = prefix
         self.spent_s = 0.0
-        self.flags = flags
+        self.flags = propagation.SAMPLED
         self.sdk_flags = propagation.SAMPLED
-        self.tracestate = tracestate
+        self.tracestate = ""
         self.baggage = ""
         self.propagators = propagators
         self.trigger = trigger
@@ -135,7 +133,6 @@ class Writer:
         "_outlet",
         "_policy_read_ns",
         "_propagators",
-        "_propagators_of",
         "_started",
         "current",
         "cut_count",
@@ -168,8 +165,6 @@ class Writer:
         self._started = False
         self._known = _Known(NOWHERE)
         self._drops_told = 0
-        self._propagators: tuple[str, ...] = propagation.DEFAULT
-        self._propagators_of: mailbox.Policy | None = None
         self._opening = b""
         self._policy_read_ns = -POLICY_AGE_NS
         self._outlet = Outlet(directory, draw, monotonic)
@@ -212,7 +207,8 @@ class Writer:
         """
         try:
             outlet = self._outlet
-            outlet.check()
+            if outlet.broken or not outlet.pid:
+                outlet.check()
             self._nobody = None
             if outlet.absent:
                 return None
@@ -225,7 +221,7 @@ class Writer:
             if not policy.enabled:
                 return None
             found = triggers.recognise(event, policy.event_path)
-            names = self._named_propagators()
+            names = self._propagators
             parent = caller.parent_of(names, found, xray_header)
             if of_sdk is not None:
                 own, parent = of_sdk
@@ -234,13 +230,10 @@ class Writer:
                 trace_id, span_id = self.identifiers.of_invocation()
                 if parent is not None:
                     trace_id = parent.trace_id
-            flags, tracestate = propagation.SAMPLED, ""
-            if parent is not None:
-                flags, tracestate = parent.flags & 0x03, parent.tracestate
             prefix = encoding.encode_prefix(request_id, span_id)
-            invocation = Invocation(
-                request_id, trace_id, span_id, prefix, flags, tracestate, names, found.trigger
-            )
+            invocation = Invocation(request_id, trace_id, span_id, prefix, names, found.trigger)
+            if parent is not None:
+                invocation.flags, invocation.tracestate = parent.flags & 0x03, parent.tracestate
             if policy.sampler:
                 invocation.flags = self._told_flags(trace_id, parent)
                 invocation.sdk_flags = invocation.flags
@@ -256,9 +249,7 @@ class Writer:
             if tenant_id or durable_execution_arn:
                 fields += _text_field(messages.TAG_TENANT_ID, tenant_id)
                 fields += _text_field(messages.TAG_DURABLE_EXECUTION_ARN, durable_execution_arn)
-            cold = not self._started and (
-                self._environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") != _NOT_COLD
-            )
+            cold = not self._started and self._is_cold()
             self._started = True
             body = encoding.encode_start(
                 prefix,
@@ -447,16 +438,10 @@ class Writer:
             os.close(self._control)
         self._control = -1
 
-    # How it is handed over
+    def _is_cold(self) -> bool:
+        return self._environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") != _NOT_COLD
 
-    def _named_propagators(self) -> "tuple[str, ...]":
-        """``OTEL_PROPAGATORS``, else the policy's, else the default."""
-        policy = self.policy
-        if policy is not self._propagators_of:
-            text = self._environ.get("OTEL_PROPAGATORS") or policy.propagators
-            self._propagators = propagation.names_in(text)[0] if text else propagation.DEFAULT
-            self._propagators_of = policy
-        return self._propagators
+    # How it is handed over
 
     def _told_flags(self, trace_id: bytes, parent: "propagation.Context | None") -> int:
         caller_flags = None if parent is None else parent.flags
@@ -521,7 +506,10 @@ class Writer:
             self._follow(policy)
 
     def _follow(self, policy: mailbox.Policy) -> None:
+        """Make `policy` the one in force, and what follows from it."""
         self.policy = policy
+        named = self._environ.get("OTEL_PROPAGATORS") or policy.propagators
+        self._propagators = propagation.names_in(named)[0] if named else propagation.DEFAULT
         self._body_limit_bytes = policy.max_body_bytes if policy.response else 0
         # Nobody would get a detail: none is within it.
         part = -1.0 if policy.exporter_down else DETAILS_PART
