@@ -6,6 +6,7 @@ import itertools
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -154,6 +155,36 @@ def test_a_folder_full_of_files_is_looked_at_in_part(
     assert received(inbox) == []
     assert set(inbox.counts) == {"folder_cut"}
     assert len(told) == 1
+
+
+def test_a_result_file_is_found_whenever_it_comes(
+    inbox: Inbox, reading_end: ReadingEnd, told: Told
+) -> None:
+    """Before its invocation is known or after, in a folder that has changed or has been still."""
+    long_ago = time.time() - 60
+    for early, late in (("r-1", "r-2"), ("r-3", "r-4")):
+        (reading_end.directory / early).write_text('{"payload": 1}')
+        os.utime(reading_end.directory, (long_ago, long_ago))
+        assert received(inbox) == []
+        assert received(inbox, late) == []
+        assert len(received(inbox, early)) == 1
+        os.utime(reading_end.directory, (long_ago, long_ago))
+        assert received(inbox, late) == []
+        (reading_end.directory / late).write_text('{"payload": 1}')
+        assert len(received(inbox, late)) == 1
+    assert told == []
+
+
+def test_a_folder_whose_time_is_in_whole_seconds_is_looked_at_for_longer(
+    inbox: Inbox, reading_end: ReadingEnd
+) -> None:
+    """A change within the same second does not show."""
+    now_s = int(time.time())
+    os.utime(reading_end.directory, (now_s, now_s))
+    assert received(inbox, "r-1") == []
+    (reading_end.directory / "r-1").write_text('{"payload": 1}')
+    os.utime(reading_end.directory, (now_s, now_s))
+    assert len(received(inbox, "r-1")) == 1
 
 
 def test_an_oversized_file_is_removed_and_counted(
