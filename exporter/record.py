@@ -17,6 +17,8 @@ AttributeValue = str | bool | int | float | Sequence[str]
 class Fate(enum.Enum):
     """How an invocation ended, as far as anybody could tell."""
 
+    __hash__ = object.__hash__  # it is looked up for each: `Enum`'s own is a call in Python
+
     RETURNED = "returned"
     RAISED = "raised"
     TIMED_OUT = "timed_out"

@@ -23,32 +23,37 @@ MAX_BARE_TEXT = 1_024
 
 def weight_bytes(record: Record) -> int:
     """About what `record` takes in memory and, within a factor of two, on the wire."""
-    details, texts = len(record.children), 0
+    details, texts = len(record.children) + len(record.passed), passed_bytes(record)
     for child in record.children:
         texts += len(child.name) + _attributes_bytes(child.attributes) + _text_of(child.failure)
     if isinstance(record, Invocation):
         details += len(record.events) + len(record.partials) + len(record.links)
         texts += _attributes_bytes(record.attributes)
-        texts += sum(len(one.name) + _attributes_bytes(one.attributes) for one in record.events)
-        texts += sum(len(one.body) for one in payloads(record))
+        for event in record.events:
+            texts += len(event.name) + _attributes_bytes(event.attributes)
+        for payload in payloads(record):
+            texts += len(payload.body)
         texts += _text_of(record.failure)
         if record.exception is not record.failure:
             texts += _text_of(record.exception)
-    details += len(record.passed)
-    return _RECORD_BYTES + details * _DETAIL_BYTES + texts + passed_bytes(record)
+    return _RECORD_BYTES + details * _DETAIL_BYTES + texts
 
 
 def payloads(record: Record) -> list[Payload]:
     """The captured bodies: the request's, the partial results', the result's."""
     if not isinstance(record, Invocation):
         return []
-    found = [record.request, *(partial.payload for partial in record.partials), record.result]
-    return [one for one in found if one is not None]
+    found = [partial.payload for partial in record.partials]
+    if record.request is not None:
+        found.insert(0, record.request)
+    if record.result is not None:
+        found.append(record.result)
+    return found
 
 
 def passed_bytes(record: Record) -> int:
     """Of the spans that are sent as they are."""
-    return sum(len(one.data) for one in record.passed)
+    return sum([len(one.data) for one in record.passed]) if record.passed else 0
 
 
 def passed_spans(record: Record) -> int:
@@ -118,7 +123,10 @@ def _text_of(failure: Failure | None) -> int:
 
 
 def _attributes_bytes(attributes: Mapping[str, AttributeValue]) -> int:
-    return sum(len(name) + _value_bytes(value) for name, value in attributes.items())
+    total = 0
+    for name, value in attributes.items():
+        total += len(name) + _value_bytes(value)
+    return total
 
 
 def _value_bytes(value: AttributeValue) -> int:

@@ -90,8 +90,9 @@ class Ledger:
 
     def enter(self, amount: Amount) -> None:
         """It was accepted, and waits."""
-        self._add("accepted", amount)
-        self._add(WAITING, amount)
+        for account, count in self._columns(amount):
+            account.accepted += count
+            account.waiting += count
 
     def recover(self, amount: Amount) -> None:
         """It was found in the spool."""
