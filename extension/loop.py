@@ -117,6 +117,8 @@ class Loop:
         self._look_s = LOOK_FOR_FILES_FIRST_S
         self._look_again_s = 0.0
         self._nap_until_s = 0.0
+        self._poll = select.poll()
+        self._watched: dict[int, int] = {}
 
     def run(self) -> int:
         """Until SHUTDOWN; the process's exit status. Raises ApiGoneError, ApiRefusedError."""
@@ -143,28 +145,16 @@ class Loop:
         naps = now_s < self._nap_until_s and not self._schedule.awaits_end(now_s)
         if naps:
             wake_at_s = min(wake_at_s, self._nap_until_s)
-        poll = select.poll()
-        for descriptor, events in (
-            (-1 if naps else self._channel.results, select.POLLIN),
-            (self._worker.fileno(), select.POLLIN),
-            (self._logs.fileno(), select.POLLIN),
-            (self._keys.fileno() if self._keys is not None else -1, select.POLLIN),
-            *((watched, select.POLLIN) for watched in self._watch.descriptors()),
-            (self._connection.fileno(), self._connection.poll_events),
-            *self._telemetry.descriptors(),
-            *(self._receiver.descriptors() if self._receiver is not None else ()),
-        ):
-            if descriptor >= 0:
-                poll.register(descriptor, events)
-        if self._delivery.is_exporting:
-            wake_at_s = min(wake_at_s, now_s + FREEZE_LOOK_S)
+        self._watch_descriptors(naps=naps)
         if self._keys is not None:
             wake_at_s = min(wake_at_s, self._keys.wake_at_s(instant()))
-        timeout_ms = None if wake_at_s == float("inf") else _milliseconds_until(wake_at_s)
-        asleep = instant()
-        ready = {descriptor for descriptor, _ in poll.poll(timeout_ms)}
-        if self._delivery.is_exporting and instant().since(asleep) > FREEZE_LOOK_S + FROZEN_S:
-            self._thawed = True
+        if self._delivery.is_exporting:
+            asleep = instant()
+            ready = self._polled(min(wake_at_s, now_s + FREEZE_LOOK_S))
+            if instant().since(asleep) > FREEZE_LOOK_S + FROZEN_S:
+                self._thawed = True
+        else:
+            ready = self._polled(wake_at_s)
         if self._worker.fileno() in ready:
             for result in self._worker.take():
                 self._on_result(result)
@@ -194,6 +184,34 @@ class Loop:
             self._accept(self._lifecycle.tick(time.time_ns()))
             self._look_again_s = time.monotonic() + MANAGED_LOOK_S
         self._channel.refill()
+
+    def _watch_descriptors(self, *, naps: bool) -> None:
+        """Have `_poll` wait for all that may have something to say."""
+        watched = {
+            self._worker.fileno(): select.POLLIN,
+            self._logs.fileno(): select.POLLIN,
+            self._connection.fileno(): self._connection.poll_events,
+        }
+        if not naps:
+            watched[self._channel.results] = select.POLLIN
+        if self._keys is not None:
+            watched[self._keys.fileno()] = select.POLLIN
+        for descriptor in self._watch.descriptors():
+            watched[descriptor] = select.POLLIN
+        watched.update(self._telemetry.descriptors())
+        if self._receiver is not None:
+            watched.update(self._receiver.descriptors())
+        watched.pop(-1, None)  # what is not open
+        if watched != self._watched:
+            self._poll = select.poll()
+            for descriptor, events in watched.items():
+                self._poll.register(descriptor, events)
+            self._watched = watched
+
+    def _polled(self, wake_at_s: float) -> set[int]:
+        """The descriptors that have something to say, at `wake_at_s` at the latest."""
+        timeout_ms = None if wake_at_s == float("inf") else _milliseconds_until(wake_at_s)
+        return {descriptor for descriptor, _ in self._poll.poll(timeout_ms)}
 
     def _on_telemetry(self, told: list[TelemetryEvent]) -> None:
         of_platform = [event for event in told if not isinstance(event, LoggedLine)]
