@@ -80,7 +80,7 @@ def _fields_value(item: Any) -> dict[str, Any]:
     value = {}
     for name, _, default in _fields(type(item)):
         given = getattr(item, name)
-        if given != default:
+        if given is not default and given != default:
             value[name] = given if type(given) in _AS_THEY_ARE else _value(given)
     return value
 

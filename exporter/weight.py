@@ -79,14 +79,16 @@ def without_passed(record: Supplement) -> Supplement:
 
 def bare(record: Invocation) -> Invocation:
     """`record` without bodies, children, events, others' spans and long texts: the last to go."""
-    if not (payloads(record) or details_count(record) or record.failure or record.exception):
+    failure, exception = _short(record.failure), _short(record.exception)
+    is_short = failure is record.failure and exception is record.exception
+    if is_short and not (payloads(record) or details_count(record)):
         return record
     return replace(
         record,
         request=None if record.request is None else without_body(record.request),
         result=None if record.result is None else without_body(record.result),
-        failure=_short(record.failure),
-        exception=_short(record.exception),
+        failure=failure,
+        exception=exception,
         partials=(),
         events=(),
         children=(),
