@@ -32,7 +32,7 @@ class Fate(enum.Enum):
 
 def encodable(text: str) -> str:
     """Without lone surrogates: JSON can name them, and protobuf refuses a whole batch for one."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,14 +99,12 @@ class Inbox:
                 data = os.read(self._descriptor, MAX_READ_BYTES)
             except BlockingIOError:
                 data = b""
-            found = self._decoder.feed(data)
+            # All that was there: asking for that before each read costs as much as a read.
+            self.is_drained = len(data) < MAX_READ_BYTES
+            found = self._decoder.feed(data, settle=settle and self.is_drained)
             units += len(found)
             self._decode(found, received)
-            if len(data) < MAX_READ_BYTES:
-                # All that was there: asking for that before each read costs as much as a read.
-                self.is_drained = True
-                if settle:
-                    self._decode(self._decoder.feed(b"", settle=True), received)
+            if self.is_drained:
                 break
         return received
 

@@ -331,8 +331,10 @@ class Loop:
             return
         self._nap_until_s = time.monotonic() + NAP_S if self._inbox.is_drained else 0.0
         now_ns = time.time_ns()
+        finished: list[Record] = []
         for message, size_bytes in received:
-            self._accept(self._lifecycle.on_message(message, size_bytes, now_ns))
+            finished += self._lifecycle.on_message(message, size_bytes, now_ns)
+        self._accept(finished)
         self._note_progress()
 
     def _note_progress(self) -> None:
@@ -356,11 +358,12 @@ class Loop:
                 self._accept(self._lifecycle.settle(time.time_ns()))
 
     def _accept(self, finished: list[Record]) -> None:
+        if not finished:
+            return
         for record in finished:
             if isinstance(record, Invocation):
                 self._logs.lines.note_record(record)
-        if finished:
-            self._delivery.accept(finished, instant())
+        self._delivery.accept(finished, instant())
 
     def _on_result(self, result: Result) -> None:
         if isinstance(result, Exported):
@@ -461,8 +464,10 @@ class Loop:
                 )
             if decision.ask:
                 self._registered.ask()
-                if not self._delivery.is_exporting and self._delivery.has_keys:
-                    self._logs.send(now_s)
+                if not self._delivery.is_exporting:
+                    if self._delivery.has_keys:
+                        self._logs.send(now_s)
+                    return float("inf")  # until something happens
             elif decision.export_for_s is None and not decision.abort:
                 wake_at_s = float("inf") if decision.wake_at_s is None else decision.wake_at_s
                 if self._schedule.awaits_end(now_s):
