@@ -81,7 +81,8 @@ def bare(record: Invocation) -> Invocation:
     """`record` without bodies, children, events, others' spans and long texts: the last to go."""
     failure, exception = _short(record.failure), _short(record.exception)
     is_short = failure is record.failure and exception is record.exception
-    if is_short and not (payloads(record) or details_count(record)):
+    has_body = any(one.body for one in payloads(record))
+    if is_short and not has_body and not details_count(record):
         return record
     return replace(
         record,

@@ -21,6 +21,7 @@ from exporter.record import (
 )
 from exporter.status import error_type
 from exporter.values import replace
+from exporter.weight import without_body
 from extension import details, fates
 from extension.platform_events import Reported, RuntimeDone, Started
 from extension.transitions import State
@@ -355,8 +356,12 @@ class Attempt:
         initialization_type: str | None,
         proactive_init: bool,
         unknown: fates.End = fates.UNREPORTED,
+        bare: bool = False,
     ) -> Invocation:
-        """The finished invocation; `unknown` is its end where nobody has told one."""
+        """The finished invocation; `unknown` is its end where nobody has told one.
+
+        `bare`: without bodies and details.
+        """
         start = self.start
         begin_ns = self.begin_unix_ns
         # Where nobody told the end it is not made up: a freeze may lie in between.
@@ -364,6 +369,10 @@ class Attempt:
         end = self.end
         fate, failure = unknown if end[0] is Fate.UNREPORTED else end
         trace_id, span_id, parent_span_id, trace_flags, tracestate, links = self._context(draw)
+        request, result = self.request, self.result
+        if bare:
+            request = without_body(request) if request is not None else None
+            result = without_body(result) if result is not None else None
         return Invocation(
             ordinal=self.ordinal,
             request_id=self.request_id,
@@ -389,14 +398,14 @@ class Attempt:
             links=links,
             failure=failure,
             exception=self.exception,
-            request=self.request,
-            result=self.result,
+            request=request,
+            result=result,
             produced_bytes=self.produced_bytes,
             report=self.report,
-            partials=tuple(self.partials),
-            events=tuple(self.events),
-            children=tuple(self.children),
-            passed=tuple(self.passed),
+            partials=() if bare else tuple(self.partials),
+            events=() if bare else tuple(self.events),
+            children=() if bare else tuple(self.children),
+            passed=() if bare else tuple(self.passed),
         )
 
     def _note_own_end(self, end: fates.End, end_unix_ns: int | None, now_unix_ns: int) -> None:

@@ -140,12 +140,12 @@ class Lifecycle:
         return newest.ordinal, newest.state
 
     def if_killed(self) -> Invocation | None:
-        """The newest open attempt's record, were this process killed now."""
+        """The newest open attempt's record without bodies, were this process killed now."""
         newest = self._newest
         if newest is None or newest.state is State.CLOSED:
             return None
         environment = newest.environment(self.environment)
-        return self._record(newest, environment, fates.EXTENSION_KILLED)
+        return self._record(newest, environment, fates.EXTENSION_KILLED, bare=True)
 
     @property
     def state(self) -> State:
@@ -591,7 +591,12 @@ class Lifecycle:
         return invocation
 
     def _record(
-        self, attempt: Attempt, environment: Environment, unknown: fates.End = fates.UNREPORTED
+        self,
+        attempt: Attempt,
+        environment: Environment,
+        unknown: fates.End = fates.UNREPORTED,
+        *,
+        bare: bool = False,
     ) -> Invocation:
         first = attempt.ordinal == 1
         # On Managed Instances nobody waits for an init.
@@ -604,6 +609,7 @@ class Lifecycle:
             initialization_type=self._init.kind if first else None,
             proactive_init=proactive,
             unknown=unknown,
+            bare=bare,
         )
 
     def _late_init(self, now_unix_ns: int) -> list[Record]:
