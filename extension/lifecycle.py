@@ -462,6 +462,7 @@ class Lifecycle:
             first = attempt.adopt(message)
             if first:
                 self._open.note_started(message.pid)
+            if first and message.attributes_json:
                 attributes = self._attributes_in(message.attributes_json)
                 self._count("attributes_over_limit", attempt.note_trigger(attributes))
         elif isinstance(message, messages.Result):
