@@ -21,7 +21,7 @@ from exporter.weight import (
     without_passed,
 )
 from extension.instant import Instant
-from extension.ledger import EXPORTED, NOTHING, SAMPLED, SPOOLED, WAITING, Amount, Ledger
+from extension.ledger import EXPORTED, NOTHING, SAMPLED, SPOOLED, WAITING, Amount, Ledger, total
 from extension.settings import MAX_WAITING
 
 MAX_WAITING_BYTES = 16 * 1024 * 1024
@@ -121,7 +121,7 @@ class Backlog:
     @property
     def lent_amount(self) -> Amount:
         """What is being exported."""
-        return sum((entry.amount for entry in self._lent), NOTHING)
+        return total(entry.amount for entry in self._lent)
 
     @property
     def lent_in_memory(self) -> Amount:
@@ -183,7 +183,7 @@ class Backlog:
 
     def delivered(self, count: int, *, uncertain: bool = False) -> None:
         """The first `count` records of those lent have arrived; `uncertain`: perhaps twice."""
-        amount = sum([self._settle_one() for _ in range(count)], NOTHING)
+        amount = total(self._settle_one() for _ in range(count))
         self.ledger.move(amount, self._lent_place, EXPORTED)
         if uncertain:
             self.ledger.uncertain += amount.invocations
@@ -235,7 +235,7 @@ class Backlog:
 
     def keep(self, entries: Sequence[Entry]) -> bool:
         """Into the spool with `entries`, which wait no more here; False where it takes none."""
-        amount = sum((entry.amount for entry in entries), NOTHING)
+        amount = total(entry.amount for entry in entries)
         weight = sum(entry.weight_bytes for entry in entries)
         if not self.store.put([entry.record for entry in entries], amount, weight):
             return False

@@ -350,11 +350,11 @@ class Loop:
         if self._lifecycle.state is State.RUNNING:
             self._schedule.on_start()
         if self._lifecycle.state is State.ENDED:
-            holding = self._schedule.awaits_end(time.monotonic())
-            now = instant()
-            ago_s = max(0.0, now.wall_s - self._lifecycle.ended_unix_ns / 1e9)
+            now_s = time.monotonic()
+            holding = self._schedule.awaits_end(now_s)
+            ago_s = max(0.0, time.time() - self._lifecycle.ended_unix_ns / 1e9)
             failed = self._lifecycle.fate is Fate.RAISED
-            self._schedule.on_end(now.monotonic_s - ago_s, failed=failed)
+            self._schedule.on_end(now_s - ago_s, failed=failed)
             if holding:
                 self._accept(self._lifecycle.settle(time.time_ns()))
 
