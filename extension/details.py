@@ -20,10 +20,10 @@ def payload(body: messages.Body, max_bytes: int) -> Payload:
     binary = body.content_kind == messages.BINARY
     cut = body.data[:max_bytes] if binary else cut_utf8(body.data, max_bytes)
     return Payload(
-        body=cut,
-        size_bytes=body.size_bytes,
-        truncated=body.truncated or len(cut) < len(body.data),
-        content_kind=messages.CONTENT_KINDS[body.content_kind],
+        cut,
+        body.size_bytes,
+        body.truncated or len(cut) < len(body.data),
+        messages.CONTENT_KINDS[body.content_kind],
     )
 
 
