@@ -33,13 +33,13 @@ def child(message: messages.Span, attributes: dict[str, AttributeValue]) -> Chil
     if message.error_type is not None:
         failure = Failure(message.error_type, message.error_message, message.stack_trace)
     return ChildSpan(
-        span_id=message.span_id,
-        parent_span_id=message.parent_span_id,
-        name=message.name,
-        start_unix_ns=message.start_unix_ns,
-        end_unix_ns=max(message.end_unix_ns, message.start_unix_ns),
-        attributes=attributes,
-        failure=failure,
+        message.span_id,
+        message.parent_span_id,
+        message.name,
+        message.start_unix_ns,
+        max(message.end_unix_ns, message.start_unix_ns),
+        attributes,
+        failure,
     )
 
 

@@ -67,6 +67,8 @@ _INPUT_OF: dict[type, Input] = {
     events.RuntimeDone: Input.RUNTIME_DONE,
     events.Reported: Input.REPORT,
 }
+_DESCRIBED = (messages.Span, messages.Event)
+"""Messages with attributes."""
 
 
 class Lifecycle:
@@ -493,7 +495,7 @@ class Lifecycle:
                 body = details.payload(message.body, self.max_body_bytes)
                 attempt.partials.append(Partial(message.time_unix_ns, body))
             return
-        assert isinstance(message, messages.Span | messages.Event)  # noqa: S101 - for the types
+        assert isinstance(message, _DESCRIBED)  # noqa: S101 - for the types
         attributes = self._attributes_in(message.attributes_json)
         if isinstance(message, messages.Event) and message.name == messages.OUTCOME:
             if self._has_room(size_bytes) and attempt.has_room(size_bytes):

@@ -286,19 +286,19 @@ def _parse_span(request_id: str, span_id: bytes | None, body: bytes, position: i
         raise ProtocolError("SPAN without a span ID")
     texts = _fields(body, position + SPAN_LAYOUT.size)
     failed = bool(flags & FLAG_FAILED)
-    return Span(
-        request_id,
-        span_id,
-        span_id=child_id,
-        parent_span_id=_span_id(parent_id),
-        start_unix_ns=start_ns,
-        end_unix_ns=end_ns,
-        name=texts.get(TAG_NAME, ""),
-        attributes_json=texts.get(TAG_ATTRIBUTES, ""),
-        error_type=texts.get(TAG_ERROR_TYPE, "Unknown") if failed else None,
-        error_message=texts.get(TAG_ERROR_MESSAGE, ""),
-        stack_trace=texts.get(TAG_STACK_TRACE, ""),
-    )
+    span = _new(Span)  # as START: there may be thousands
+    span.request_id = request_id
+    span.invocation_span_id = span_id
+    span.span_id = child_id
+    span.parent_span_id = _span_id(parent_id)
+    span.start_unix_ns = start_ns
+    span.end_unix_ns = end_ns
+    span.name = texts.get(TAG_NAME, "")
+    span.attributes_json = texts.get(TAG_ATTRIBUTES, "")
+    span.error_type = texts.get(TAG_ERROR_TYPE, "Unknown") if failed else None
+    span.error_message = texts.get(TAG_ERROR_MESSAGE, "")
+    span.stack_trace = texts.get(TAG_STACK_TRACE, "")
+    return span
 
 
 def _parse_event(request_id: str, span_id: bytes | None, body: bytes, position: int) -> Event:
