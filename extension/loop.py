@@ -118,8 +118,7 @@ class Loop:
         self._look_s = LOOK_FOR_FILES_FIRST_S
         self._look_again_s = 0.0
         self._nap_until_s = 0.0
-        self._poll = select.poll()
-        self._watched: dict[int, int] = {}
+        self._polls = {naps: (dict[int, int](), select.poll()) for naps in (False, True)}
 
     def run(self) -> int:
         """Until SHUTDOWN; the process's exit status. Raises ApiGoneError, ApiRefusedError."""
@@ -146,16 +145,16 @@ class Loop:
         naps = now_s < self._nap_until_s and not self._schedule.awaits_end(now_s)
         if naps:
             wake_at_s = min(wake_at_s, self._nap_until_s)
-        self._watch_descriptors(naps=naps)
+        poll = self._poll(naps=naps)
         if self._keys is not None:
             wake_at_s = min(wake_at_s, self._keys.wake_at_s(instant()))
         if self._delivery.is_exporting:
             asleep = instant()
-            ready = self._polled(min(wake_at_s, now_s + FREEZE_LOOK_S))
+            ready = _ready(poll, min(wake_at_s, now_s + FREEZE_LOOK_S))
             if instant().since(asleep) > FREEZE_LOOK_S + FROZEN_S:
                 self._thawed = True
         else:
-            ready = self._polled(wake_at_s)
+            ready = _ready(poll, wake_at_s)
         if self._worker.fileno() in ready:
             for result in self._worker.take():
                 self._on_result(result)
@@ -186,8 +185,8 @@ class Loop:
             self._look_again_s = time.monotonic() + MANAGED_LOOK_S
         self._channel.refill()
 
-    def _watch_descriptors(self, *, naps: bool) -> None:
-        """Have `_poll` wait for all that may have something to say."""
+    def _poll(self, *, naps: bool) -> select.poll:
+        """For all that may have something to say: as a rule what it was the last time."""
         watched = {
             self._worker.fileno(): select.POLLIN,
             self._logs.fileno(): select.POLLIN,
@@ -203,16 +202,13 @@ class Loop:
         if self._receiver is not None:
             watched.update(self._receiver.descriptors())
         watched.pop(-1, None)  # what is not open
-        if watched != self._watched:
-            self._poll = select.poll()
+        known, poll = self._polls[naps]
+        if watched != known:
+            poll = select.poll()
             for descriptor, events in watched.items():
-                self._poll.register(descriptor, events)
-            self._watched = watched
-
-    def _polled(self, wake_at_s: float) -> set[int]:
-        """The descriptors that have something to say, at `wake_at_s` at the latest."""
-        timeout_ms = None if wake_at_s == float("inf") else _milliseconds_until(wake_at_s)
-        return {descriptor for descriptor, _ in self._poll.poll(timeout_ms)}
+                poll.register(descriptor, events)
+            self._polls[naps] = watched, poll
+        return poll
 
     def _on_telemetry(self, told: list[TelemetryEvent]) -> None:
         of_platform = [event for event in told if not isinstance(event, LoggedLine)]
@@ -523,6 +519,12 @@ class Loop:
 
 def _random_unit() -> float:
     return int.from_bytes(os.urandom(4), "big") / 2**32
+
+
+def _ready(poll: select.poll, wake_at_s: float) -> set[int]:
+    """The descriptors that have something to say, at `wake_at_s` at the latest."""
+    timeout_ms = None if wake_at_s == float("inf") else _milliseconds_until(wake_at_s)
+    return {descriptor for descriptor, _ in poll.poll(timeout_ms)}
 
 
 def _milliseconds_until(wake_at_s: float) -> float:
