@@ -147,6 +147,11 @@ class Delivery:
         room = self._backlog.waiting_bytes + size_bytes <= MAX_WAITING_BYTES
         return room and len(self._backlog) < MAX_WAITING
 
+    def is_half_full(self, count: int, size_bytes: int) -> bool:
+        """Whether, with so many records more, half of what may wait in memory does."""
+        of_bytes = 2 * (self._backlog.waiting_bytes + size_bytes) > MAX_WAITING_BYTES
+        return of_bytes or 2 * (len(self._backlog) + count) > MAX_WAITING
+
     @property
     def at_stake(self) -> Amount:
         """What would be gone with this process."""

@@ -46,8 +46,8 @@ class Inbox:
         self._directory = directory
         self._descriptor = descriptor
         self._on_bad = on_bad
-        held_bytes = pipes.capacity_bytes(descriptor) if descriptor >= 0 else 0
-        self._most_reads = 1 + held_bytes // MAX_READ_BYTES
+        self._held_bytes = pipes.capacity_bytes(descriptor) if descriptor >= 0 else 0
+        self._most_reads = 1 + self._held_bytes // MAX_READ_BYTES
         self._decoder = wire.Decoder()
         self._reassembler = Reassembler()
         self.is_drained = True
@@ -55,6 +55,13 @@ class Inbox:
         self._other_names: set[str] | None = None
         self._files_bytes = 0
         self._spare = SpareDescriptor()
+
+    @property
+    def is_nearly_full(self) -> bool:
+        """Whether the FIFO is to three quarters: its writers may soon have to write files."""
+        if self._descriptor < 0:
+            return False
+        return 4 * pipes.unread_bytes(self._descriptor) > 3 * self._held_bytes
 
     def read(self) -> list[Received]:
         """Some of what the FIFO holds now: what it holds more wakes the loop again.

@@ -161,7 +161,7 @@ class Loop:
         if self._logs.fileno() in ready:
             self._logs.advance()
         if self._channel.results in ready or (naps and time.monotonic() >= self._nap_until_s):
-            self._receive(self._inbox.read())
+            self._read_some()
         elif not ready and self._schedule.awaits_end(time.monotonic()):
             self._read_boundary()
             self._look_s = min(2 * self._look_s, LOOK_FOR_FILES_LAST_S)
@@ -322,6 +322,23 @@ class Loop:
     def _read_boundary(self, *, whole: bool = True) -> None:
         open_ids = self._lifecycle.open_request_ids
         self._receive(self._inbox.read_boundary(open_ids, whole=whole))
+
+    def _read_some(self) -> None:
+        """A part of what the results FIFO holds, where there is room for it.
+
+        On a Managed Instance the worker may be slower than the functions: what waits in the pipe
+        need not go through the spool. A quarter of the pipe is kept free for whoever writes.
+        """
+        lifecycle = self._lifecycle
+        if (
+            self._managed
+            and self._delivery.is_exporting
+            and self._delivery.is_half_full(lifecycle.open_count, lifecycle.kept_bytes)
+            and not self._inbox.is_nearly_full
+        ):
+            self._nap_until_s = time.monotonic() + NAP_S
+            return
+        self._receive(self._inbox.read())
 
     def _receive(self, received: list[Received]) -> None:
         if not received:

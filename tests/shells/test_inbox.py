@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from extension.inbox import MAX_FILE_BYTES, MAX_FILES_BYTES, MAX_FOLDER_ENTRIES, MAX_UNITS, Inbox
-from fifo import encoding, messages, wire
+from fifo import encoding, messages, pipes, wire
 from tests.shells.conftest import ReadingEnd
 
 PREFIX = encoding.encode_prefix("r-1", b"spanspan")
@@ -222,6 +222,20 @@ def test_more_files_than_memory_should_hold_are_read_one_boundary_after_the_othe
     assert [text for text in told if "bytes of files" in text] == [
         f"{reading_end.directory}/{name}: more than {MAX_FILES_BYTES} bytes of files"
     ]
+
+
+def test_a_pipe_is_nearly_full_from_three_quarters_on(
+    inbox: Inbox, reading_end: ReadingEnd, told: Told
+) -> None:
+    """Less need not be read at once; without a pipe nothing waits in one."""
+    part = pipes.capacity_bytes(reading_end.results) // 4
+    found = []
+    for _ in range(3):
+        os.write(reading_end.results, bytes(part))
+        found.append(inbox.is_nearly_full)
+    os.write(reading_end.results, bytes(4096))
+    assert [*found, inbox.is_nearly_full] == [False, False, False, True]
+    assert not Inbox(str(reading_end.directory), -1, told.append).is_nearly_full
 
 
 def test_a_flood_of_tiny_lines_holds_up_no_boundary(
