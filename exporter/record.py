@@ -17,6 +17,8 @@ AttributeValue = str | bool | int | float | Sequence[str]
 class Fate(enum.Enum):
     """How an invocation ended, as far as anybody could tell."""
 
+    __hash__ = object.__hash__  # it is looked up for each: `Enum`'s own is a call in Python
+
     RETURNED = "returned"
     RAISED = "raised"
     TIMED_OUT = "timed_out"
@@ -30,7 +32,7 @@ class Fate(enum.Enum):
 
 def encodable(text: str) -> str:
     """Without lone surrogates: JSON can name them, and protobuf refuses a whole batch for one."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,11 +67,11 @@ def _value(item: Any) -> Any:  # noqa: PLR0911 - one return for each kind of val
         return _child_value(item)
     if isinstance(item, Environment):
         return _environment_value(item)
+    if is_dataclass(item):
+        return _fields_value(item)
     if isinstance(item, Mapping):
         return {name: _value(one) for name, one in item.items()}
-    if isinstance(item, Sequence):
-        return [_value(one) for one in item]
-    return _fields_value(item)
+    return [_value(one) for one in item]
 
 
 def _fields_value(item: Any) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def _fields_value(item: Any) -> dict[str, Any]:
     value = {}
     for name, _, default in _fields(type(item)):
         given = getattr(item, name)
-        if given != default:
+        if given is not default and given != default:
             value[name] = given if type(given) in _AS_THEY_ARE else _value(given)
     return value
 

@@ -23,7 +23,7 @@ MAX_BARE_TEXT = 1_024
 
 def weight_bytes(record: Record) -> int:
     """About what `record` takes in memory and, within a factor of two, on the wire."""
-    details, texts = len(record.children), 0
+    details, texts = len(record.children) + len(record.passed), passed_bytes(record)
     for child in record.children:
         texts += len(child.name) + _attributes_bytes(child.attributes) + _text_of(child.failure)
     if isinstance(record, Invocation):
@@ -36,8 +36,7 @@ def weight_bytes(record: Record) -> int:
         texts += _text_of(record.failure)
         if record.exception is not record.failure:
             texts += _text_of(record.exception)
-    details += len(record.passed)
-    return _RECORD_BYTES + details * _DETAIL_BYTES + texts + passed_bytes(record)
+    return _RECORD_BYTES + details * _DETAIL_BYTES + texts
 
 
 def payloads(record: Record) -> list[Payload]:
@@ -79,14 +78,17 @@ def without_passed(record: Supplement) -> Supplement:
 
 def bare(record: Invocation) -> Invocation:
     """`record` without bodies, children, events, others' spans and long texts: the last to go."""
-    if not (payloads(record) or details_count(record) or record.failure or record.exception):
+    failure, exception = _short(record.failure), _short(record.exception)
+    is_short = failure is record.failure and exception is record.exception
+    has_body = any(one.body for one in payloads(record))
+    if is_short and not has_body and not details_count(record):
         return record
     return replace(
         record,
         request=None if record.request is None else without_body(record.request),
         result=None if record.result is None else without_body(record.result),
-        failure=_short(record.failure),
-        exception=_short(record.exception),
+        failure=failure,
+        exception=exception,
         partials=(),
         events=(),
         children=(),

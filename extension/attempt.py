@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from exporter.record import (
     AttributeValue,
@@ -22,6 +21,7 @@ from exporter.record import (
 )
 from exporter.status import error_type
 from exporter.values import replace
+from exporter.weight import without_body
 from extension import details, fates
 from extension.platform_events import Reported, RuntimeDone, Started
 from extension.transitions import State
@@ -40,6 +40,8 @@ SAME_DEADLINE_MS = 2
 
 Draw = Callable[[int], bytes]
 EndEvent = RuntimeDone | Reported
+_Context = tuple[bytes, bytes, bytes | None, int, str, tuple[RemoteSpan, ...]]
+"""Trace ID, span ID, parent's, flags, tracestate, links."""
 Details = list[Event] | list[Partial] | list[ChildSpan] | list[Passed]
 
 
@@ -311,31 +313,25 @@ class Attempt:
         self.adopted = found
         return True
 
-    def _context(self, draw: Draw) -> dict[str, Any]:
+    def _context(self, draw: Draw) -> _Context:
         """Its place in a trace: an adopted span's, else what START told, else a new one."""
         start, adopted = self.start, self.adopted
-        links = [RemoteSpan(*link) for link in start.links] if start else []
+        if start is None and adopted is None:
+            return draw(16), draw(8), None, 1, "", ()
+        links = tuple([RemoteSpan(*link) for link in start.links]) if start is not None else ()
         if adopted is None:
-            return {
-                "trace_id": start.trace_id if start else draw(16),
-                "span_id": (start.invocation_span_id if start else None) or draw(8),
-                "parent_span_id": start.parent_span_id if start else None,
-                "trace_flags": start.trace_flags if start else 1,
-                "tracestate": start.tracestate if start else "",
-                "links": tuple(links),
-            }
-        same_trace = start is not None and start.trace_id == adopted.trace_id
-        if start is not None and start.parent_span_id and not same_trace:
+            assert start is not None  # noqa: S101 - for the types
+            span_id = start.invocation_span_id or draw(8)
+            flags, state = start.trace_flags, start.tracestate
+            return start.trace_id, span_id, start.parent_span_id, flags, state, links
+        flags = 1
+        if start is not None and start.trace_id == adopted.trace_id:
+            flags = start.trace_flags
+        elif start is not None and start.parent_span_id:
             # The instrumentation has not found this caller, or has taken another.
-            links.append(RemoteSpan(start.trace_id, start.parent_span_id, start.trace_flags))
-        return {
-            "trace_id": adopted.trace_id,
-            "span_id": adopted.span_id,
-            "parent_span_id": adopted.parent_span_id,
-            "trace_flags": start.trace_flags if start is not None and same_trace else 1,
-            "tracestate": adopted.tracestate,
-            "links": tuple(links),
-        }
+            links += (RemoteSpan(start.trace_id, start.parent_span_id, start.trace_flags),)
+        parent_span_id, state = adopted.parent_span_id, adopted.tracestate
+        return adopted.trace_id, adopted.span_id, parent_span_id, flags, state, links
 
     def environment(self, known: Environment) -> Environment:
         """`known` and what this attempt tells of the environment."""
@@ -360,42 +356,57 @@ class Attempt:
         initialization_type: str | None,
         proactive_init: bool,
         unknown: fates.End = fates.UNREPORTED,
+        bare: bool = False,
     ) -> Invocation:
-        """The finished invocation; `unknown` is its end where nobody has told one."""
+        """The finished invocation; `unknown` is its end where nobody has told one.
+
+        `bare`: without bodies and details.
+        """
         start = self.start
         begin_ns = self.begin_unix_ns
         # Where nobody told the end it is not made up: a freeze may lie in between.
         end_ns = begin_ns if self.end_unix_ns is None else max(self.end_unix_ns, begin_ns)
         end = self.end
         fate, failure = unknown if end[0] is Fate.UNREPORTED else end
+        trace_id, span_id, parent_span_id, trace_flags, tracestate, links = self._context(draw)
+        request, result = self.request, self.result
+        if bare:
+            request = without_body(request) if request is not None else None
+            result = without_body(result) if result is not None else None
+        # In the order of its fields: by name a call makes a dictionary of all of them.
         return Invocation(
-            ordinal=self.ordinal,
-            request_id=self.request_id,
-            invoked_function_arn=self.invoked_function_arn,
-            environment=environment,
-            start_unix_ns=begin_ns,
-            end_unix_ns=end_ns,
-            fate=fate,
-            deadline_unix_ms=self.deadline_unix_ms,
-            cold_start=cold_start,
-            initialization_type=initialization_type,
-            proactive_init=proactive_init,
-            xray_header=self.xray_header,
-            tenant_id=self.tenant_id,
-            durable_execution_arn=self.durable_execution_arn,
-            span_name=start.span_name if start else "",
-            attributes=self.attributes,
-            failure=failure,
-            exception=self.exception,
-            request=self.request,
-            result=self.result,
-            produced_bytes=self.produced_bytes,
-            report=self.report,
-            partials=tuple(self.partials),
-            events=tuple(self.events),
-            children=tuple(self.children),
-            passed=tuple(self.passed),
-            **self._context(draw),
+            self.ordinal,
+            self.request_id,
+            self.invoked_function_arn,
+            environment,
+            trace_id,
+            span_id,
+            begin_ns,
+            end_ns,
+            fate,
+            self.deadline_unix_ms,
+            cold_start,
+            initialization_type,
+            proactive_init,
+            self.xray_header,
+            self.tenant_id,
+            self.durable_execution_arn,
+            parent_span_id,
+            trace_flags,
+            tracestate,
+            start.span_name if start else "",
+            self.attributes,
+            links,
+            failure,
+            self.exception,
+            request,
+            result,
+            self.produced_bytes,
+            self.report,
+            () if bare else tuple(self.partials),
+            () if bare else tuple(self.events),
+            () if bare else tuple(self.children),
+            () if bare else tuple(self.passed),
         )
 
     def _note_own_end(self, end: fates.End, end_unix_ns: int | None, now_unix_ns: int) -> None:
@@ -413,48 +424,50 @@ class Attempt:
 class Closed:
     """What is remembered of an attempt whose record is out: where later events belong."""
 
-    __slots__ = ("_supplement", "heard", "invoked_unix_ns", "request_id")
+    __slots__ = (
+        "_caller_sampled",
+        "_environment",
+        "_failed",
+        "heard",
+        "invoked_unix_ns",
+        "request_id",
+        "span_id",
+        "trace_id",
+    )
 
     def __init__(self, invocation: Invocation, attempt: Attempt) -> None:
         self.request_id = invocation.request_id
-        self._supplement = Supplement(
-            invocation.trace_id,
-            invocation.span_id,
-            invocation.environment,
-            0,
-            caller_sampled=invocation.caller_sampled,
-            failed=error_type(invocation) is not None,
-        )
+        self.trace_id = invocation.trace_id
+        self.span_id = invocation.span_id
         self.heard = attempt.heard
         self.invoked_unix_ns = attempt.invoked_unix_ns
+        self._environment = invocation.environment
+        self._caller_sampled = invocation.caller_sampled
+        self._failed = error_type(invocation) is not None
 
     def supplement(self, event: EndEvent, draw: Draw, now_unix_ns: int) -> Supplement:
         """What `event` adds."""
         self.heard.note(event)
-        told = supplement_of(event, draw, self._supplement)
-        return replace(
-            told,
-            time_unix_ns=event.time_unix_ns or now_unix_ns,
-            report_span_id=draw(8) if told.report is not None else b"",
-        )
+        told = supplement_of(event, draw, self._supplement(event.time_unix_ns or now_unix_ns))
+        return replace(told, report_span_id=draw(8) if told.report is not None else b"")
 
     def init(self, children: tuple[ChildSpan, ...], now_unix_ns: int) -> Supplement:
         """What is told late of the init before it."""
-        return replace(self._supplement, time_unix_ns=now_unix_ns, children=children)
-
-    @property
-    def trace_id(self) -> bytes:
-        """Its trace's."""
-        return self._supplement.trace_id
-
-    @property
-    def span_id(self) -> bytes:
-        """Its span's."""
-        return self._supplement.span_id
+        return replace(self._supplement(now_unix_ns), children=children)
 
     def supplement_of_spans(self, passed: Passed, now_unix_ns: int) -> Supplement:
         """An SDK's spans, which came late."""
-        return replace(self._supplement, time_unix_ns=now_unix_ns, passed=(passed,))
+        return replace(self._supplement(now_unix_ns), passed=(passed,))
+
+    def _supplement(self, time_unix_ns: int) -> Supplement:
+        return Supplement(
+            self.trace_id,
+            self.span_id,
+            self._environment,
+            time_unix_ns,
+            caller_sampled=self._caller_sampled,
+            failed=self._failed,
+        )
 
 
 _NOBODY = Supplement(b"", b"", Environment("", ""), 0)

@@ -21,7 +21,7 @@ from exporter.weight import (
     without_passed,
 )
 from extension.instant import Instant
-from extension.ledger import EXPORTED, NOTHING, SAMPLED, SPOOLED, WAITING, Amount, Ledger
+from extension.ledger import EXPORTED, NOTHING, SAMPLED, SPOOLED, WAITING, Amount, Ledger, total
 from extension.settings import MAX_WAITING
 
 MAX_WAITING_BYTES = 16 * 1024 * 1024
@@ -121,7 +121,7 @@ class Backlog:
     @property
     def lent_amount(self) -> Amount:
         """What is being exported."""
-        return sum((entry.amount for entry in self._lent), NOTHING)
+        return total(entry.amount for entry in self._lent)
 
     @property
     def lent_in_memory(self) -> Amount:
@@ -149,15 +149,18 @@ class Backlog:
         if isinstance(record, Supplement) and self._join(record):
             return True
         whole, cut = body_bytes(record)
-        self.ledger.enter(Amount(int(isinstance(record, Invocation)), whole))
-        self.ledger.drop(Amount(body_bytes=cut), WAITING, "payload_cut")
+        amount = Amount(int(isinstance(record, Invocation)), whole)
+        self.ledger.enter(amount)
+        if cut:
+            self.ledger.drop(Amount(body_bytes=cut), WAITING, "payload_cut")
+            amount = Amount(amount.invocations, whole - cut)
         if not self._leaves(record):
-            self.ledger.drop(amount_of(record), WAITING, SAMPLED)
+            self.ledger.drop(amount, WAITING, SAMPLED)
             return False
         told = self.ledger.told()
         if told and isinstance(record, Invocation):
             record = replace(record, ledger=told)
-        self._append(_entry(record, now))
+        self._append(Entry(record, weight_bytes(record), amount, now))
         self._enforce()
         return True
 
@@ -180,11 +183,10 @@ class Backlog:
 
     def delivered(self, count: int, *, uncertain: bool = False) -> None:
         """The first `count` records of those lent have arrived; `uncertain`: perhaps twice."""
-        for _ in range(count):
-            amount = self._settle_one()
-            self.ledger.move(amount, self._lent_place, EXPORTED)
-            if uncertain:
-                self.ledger.uncertain += amount.invocations
+        amount = total(self._settle_one() for _ in range(count))
+        self.ledger.move(amount, self._lent_place, EXPORTED)
+        if uncertain:
+            self.ledger.uncertain += amount.invocations
         self._settled()
 
     def dropped(self, count: int, reason: str, most: int | None = None) -> None:
@@ -233,7 +235,7 @@ class Backlog:
 
     def keep(self, entries: Sequence[Entry]) -> bool:
         """Into the spool with `entries`, which wait no more here; False where it takes none."""
-        amount = sum((entry.amount for entry in entries), NOTHING)
+        amount = total(entry.amount for entry in entries)
         weight = sum(entry.weight_bytes for entry in entries)
         if not self.store.put([entry.record for entry in entries], amount, weight):
             return False
@@ -280,13 +282,14 @@ class Backlog:
         long_ago = Instant(0.0, 0.0)
         while not self._lent and (stored := self.store.take()) is not None:
             self._lent_from = stored
-            for entry in [_entry(record, long_ago) for record in stored.records]:
-                if self._leaves(entry.record):
-                    self._lent.append(entry)
+            for record in stored.records:
+                amount = amount_of(record)
+                if self._leaves(record):
+                    self._lent.append(Entry(record, weight_bytes(record), amount, long_ago))
                 else:
                     # It was spooled before the configuration had been read.
                     self._lent_settled = True
-                    self.ledger.drop(entry.amount, SPOOLED, SAMPLED)
+                    self.ledger.drop(amount, SPOOLED, SAMPLED)
             self._settled()
 
     # Bounds
@@ -396,7 +399,3 @@ def files_of(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
         weight += entry.weight_bytes
     if part:
         yield part
-
-
-def _entry(record: Record, now: Instant) -> Entry:
-    return Entry(record, weight_bytes(record), amount_of(record), now)

@@ -71,7 +71,8 @@ class BlackBox:
         key: object,
     ) -> None:
         """`running` is asked for where `key`, which stands for it, has changed."""
-        state = (waiting, lent, open_count, key)
+        told = (waiting.invocations, lent.invocations, waiting.body_bytes)
+        state = (told, open_count, key)
         if self._descriptor < 0 or state == self._written:
             return
         self._written = state
@@ -79,19 +80,10 @@ class BlackBox:
 
         record = running()
         text = b"" if record is None else to_json([bare(record)])
-        counts = _COUNTS.pack(
-            open_count - (record is not None),
-            waiting.invocations,
-            lent.invocations,
-            waiting.body_bytes,
-            len(text),
-        )
+        counts = _COUNTS.pack(open_count - (record is not None), *told, len(text))
         if len(counts) + len(text) > SLOT_BYTES - _HEAD.size:
             # Names and headers of the longest kind: counted at least.
-            counts, text = (
-                _COUNTS.pack(open_count, waiting.invocations, lent.invocations, 0, 0),
-                b"",
-            )
+            counts, text = _COUNTS.pack(open_count, *told[:2], 0, 0), b""
         self._write(1, counts + text)
 
     def close(self) -> None:

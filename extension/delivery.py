@@ -27,6 +27,7 @@ from extension.ledger import (
     WAITING,
     Amount,
     Ledger,
+    total,
 )
 from extension.log import Log
 from extension.outcomes import Settled, settle
@@ -146,6 +147,11 @@ class Delivery:
         room = self._backlog.waiting_bytes + size_bytes <= MAX_WAITING_BYTES
         return room and len(self._backlog) < MAX_WAITING
 
+    def is_half_full(self, count: int, size_bytes: int) -> bool:
+        """Whether, with so many records more, half of what may wait in memory does."""
+        of_bytes = 2 * (self._backlog.waiting_bytes + size_bytes) > MAX_WAITING_BYTES
+        return of_bytes or 2 * (len(self._backlog) + count) > MAX_WAITING
+
     @property
     def at_stake(self) -> Amount:
         """What would be gone with this process."""
@@ -213,7 +219,7 @@ class Delivery:
         in_time = done_s < until_s
         if in_time and self._backlog.keep(chunk):
             return
-        amount = sum((entry.amount for entry in chunk), NOTHING)
+        amount = total(entry.amount for entry in chunk)
         if self._prints and self._print([entry.record for entry in chunk], until_s):
             self.ledger.move(amount, WAITING, PRINTED)
             return
@@ -223,7 +229,7 @@ class Delivery:
         left = [self._backlog.strip(entry, reason) for entry in chunk]
         if time.monotonic() < until_s and self._backlog.keep(left):
             return
-        self.ledger.drop(sum((entry.amount for entry in left), NOTHING), WAITING, reason)
+        self.ledger.drop(total(entry.amount for entry in left), WAITING, reason)
 
     @property
     def _sends_metrics(self) -> bool:

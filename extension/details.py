@@ -20,10 +20,10 @@ def payload(body: messages.Body, max_bytes: int) -> Payload:
     binary = body.content_kind == messages.BINARY
     cut = body.data[:max_bytes] if binary else cut_utf8(body.data, max_bytes)
     return Payload(
-        body=cut,
-        size_bytes=body.size_bytes,
-        truncated=body.truncated or len(cut) < len(body.data),
-        content_kind=messages.CONTENT_KINDS[body.content_kind],
+        cut,
+        body.size_bytes,
+        body.truncated or len(cut) < len(body.data),
+        messages.CONTENT_KINDS[body.content_kind],
     )
 
 
@@ -33,13 +33,13 @@ def child(message: messages.Span, attributes: dict[str, AttributeValue]) -> Chil
     if message.error_type is not None:
         failure = Failure(message.error_type, message.error_message, message.stack_trace)
     return ChildSpan(
-        span_id=message.span_id,
-        parent_span_id=message.parent_span_id,
-        name=message.name,
-        start_unix_ns=message.start_unix_ns,
-        end_unix_ns=max(message.end_unix_ns, message.start_unix_ns),
-        attributes=attributes,
-        failure=failure,
+        message.span_id,
+        message.parent_span_id,
+        message.name,
+        message.start_unix_ns,
+        max(message.end_unix_ns, message.start_unix_ns),
+        attributes,
+        failure,
     )
 
 

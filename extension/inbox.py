@@ -27,7 +27,9 @@ MAX_UNITS = 32_768
 MAX_FOLDER_ENTRIES = 4_096
 """Entries of the folder looked at for files without a frame: `/tmp` is the user's too."""
 _FOLDER_TIME_GRAIN_NS = 20_000_000
-"""A folder's modification time may be that much older than the change (timer tick)."""
+_COARSE_TIME_GRAIN_NS = 2_000_000_000
+"""A folder's modification time may be that much older than the change (timer tick); where it is
+told in whole seconds, perhaps by that much (FAT)."""
 
 
 class Inbox:
@@ -44,14 +46,22 @@ class Inbox:
         self._directory = directory
         self._descriptor = descriptor
         self._on_bad = on_bad
-        held_bytes = pipes.capacity_bytes(descriptor) if descriptor >= 0 else 0
-        self._most_reads = 1 + held_bytes // MAX_READ_BYTES
+        self._held_bytes = pipes.capacity_bytes(descriptor) if descriptor >= 0 else 0
+        self._most_reads = 1 + self._held_bytes // MAX_READ_BYTES
         self._decoder = wire.Decoder()
         self._reassembler = Reassembler()
         self.is_drained = True
         self._folder_seen_ns = -1
+        self._other_names: set[str] | None = None
         self._files_bytes = 0
         self._spare = SpareDescriptor()
+
+    @property
+    def is_nearly_full(self) -> bool:
+        """Whether the FIFO is to three quarters: its writers may soon have to write files."""
+        if self._descriptor < 0:
+            return False
+        return 4 * pipes.unread_bytes(self._descriptor) > 3 * self._held_bytes
 
     def read(self) -> list[Received]:
         """Some of what the FIFO holds now: what it holds more wakes the loop again.
@@ -69,10 +79,8 @@ class Inbox:
         """
         self._files_bytes = 0
         received = self._receive(self._most_reads if whole else 1, settle=True)
-        for request_id in request_ids:
-            if messages.valid_request_id(request_id):
-                received += self._payload_file(request_id)
-        return received + self._files_without_frame()
+        self._read_files(request_ids, received)
+        return received
 
     def gaps(self) -> dict[str, int]:
         """Counts that only the whole stream tells: garbage, unfinished and missing messages."""
@@ -98,14 +106,12 @@ class Inbox:
                 data = os.read(self._descriptor, MAX_READ_BYTES)
             except BlockingIOError:
                 data = b""
-            found = self._decoder.feed(data)
+            # All that was there: asking for that before each read costs as much as a read.
+            self.is_drained = len(data) < MAX_READ_BYTES
+            found = self._decoder.feed(data, settle=settle and self.is_drained)
             units += len(found)
             self._decode(found, received)
-            if len(data) < MAX_READ_BYTES:
-                # All that was there: asking for that before each read costs as much as a read.
-                self.is_drained = True
-                if settle:
-                    self._decode(self._decoder.feed(b"", settle=True), received)
+            if self.is_drained:
                 break
         return received
 
@@ -143,32 +149,52 @@ class Inbox:
         if decoder.garbage_count:
             self._bad("malformed", f"{name}: {decoder.garbage_bytes} bytes are no frames")
 
-    def _files_without_frame(self) -> list[Received]:
-        received: list[Received] = []
+    def _read_files(self, request_ids: Iterable[str], received: list[Received]) -> None:
+        """Results of the plain form, then messages' files without a frame.
+
+        While the folder is as it was, what it holds is known: one system call, however many
+        invocations are open.
+        """
+        names = self._look_at_folder()
+        known = self._other_names
+        for request_id in request_ids:
+            if (known is None or request_id in known) and messages.valid_request_id(request_id):
+                received += self._payload_file(request_id)
+        for name in sorted(names):
+            self._named_file(name, received)
+
+    def _look_at_folder(self) -> list[str]:
+        """Names of messages' files; none where nothing has changed."""
         try:
             changed_ns = os.stat(self._directory).st_mtime_ns
             if changed_ns == self._folder_seen_ns:
-                return received
-            names = self._spare.call(self._overflow_names)
-            for name in sorted(names):
-                self._named_file(name, received)
-            now_ns = os.stat(self._directory).st_mtime_ns
-            settled = _age_ns(now_ns) > _FOLDER_TIME_GRAIN_NS
-            self._folder_seen_ns = now_ns if settled and not names else -1
+                return []
+            # What comes while it is looked at makes the folder newer than this.
+            fine = changed_ns % 1_000_000_000 != 0
+            grain_ns = _FOLDER_TIME_GRAIN_NS if fine else _COARSE_TIME_GRAIN_NS
+            settled = _age_ns(changed_ns) > grain_ns
+            names, self._other_names = self._spare.call(self._names)
         except OSError as error:
+            self._folder_seen_ns, self._other_names = -1, None
             self._bad("folder", f"{self._directory}: {error.strerror}")
-        return received
+            return []
+        self._folder_seen_ns = changed_ns if settled and not names else -1
+        return names
 
-    def _overflow_names(self) -> list[str]:
-        names: list[str] = []
+    def _names(self) -> tuple[list[str], set[str] | None]:
+        """(Messages' files, the other names in the folder); None where not all was looked at."""
+        of_messages: list[str] = []
+        others: set[str] = set()
         with os.scandir(self._directory) as entries:
             for looked_at, entry in enumerate(entries):
                 if looked_at >= MAX_FOLDER_ENTRIES:
                     self._bad("folder_cut", f"{self._directory}: over {looked_at} entries")
-                    break
+                    return of_messages, None
                 if overflow.is_overflow_name(entry.name):
-                    names.append(entry.name)
-        return names
+                    of_messages.append(entry.name)
+                else:
+                    others.add(entry.name)
+        return of_messages, others
 
     def _payload_file(self, request_id: str) -> list[Received]:
         data = self._take(request_id, MAX_FILE_BYTES)

@@ -5,6 +5,8 @@ accepted + recovered = exported + printed + spooled + waiting + dropped, by reas
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from exporter.values import dataclass, field
 
 WAITING = "waiting"
@@ -33,6 +35,15 @@ class Amount:
 
 
 NOTHING = Amount()
+
+
+def total(amounts: Iterable[Amount]) -> Amount:
+    """Of all of them."""
+    invocations = body_bytes = 0
+    for amount in amounts:
+        invocations += amount.invocations
+        body_bytes += amount.body_bytes
+    return Amount(invocations, body_bytes)
 
 
 @dataclass(slots=True)
@@ -90,8 +101,9 @@ class Ledger:
 
     def enter(self, amount: Amount) -> None:
         """It was accepted, and waits."""
-        self._add("accepted", amount)
-        self._add(WAITING, amount)
+        for account, count in self._columns(amount):
+            account.accepted += count
+            account.waiting += count
 
     def recover(self, amount: Amount) -> None:
         """It was found in the spool."""
@@ -121,6 +133,8 @@ class Ledger:
         What was sampled out is neither lost nor held up: it is in none of them.
         """
         account = self.invocations
+        if not (account.dropped or self.uncertain or account.recovered or account.spooled):
+            return {}
         sampled = account.dropped.get(SAMPLED, 0)
         dropped = sum(account.dropped.values()) - sampled
         if not (dropped or self.uncertain or account.recovered or account.spooled):

@@ -67,6 +67,8 @@ _INPUT_OF: dict[type, Input] = {
     events.RuntimeDone: Input.RUNTIME_DONE,
     events.Reported: Input.REPORT,
 }
+_DESCRIBED = (messages.Span, messages.Event)
+"""Messages with attributes."""
 
 
 class Lifecycle:
@@ -140,11 +142,12 @@ class Lifecycle:
         return newest.ordinal, newest.state
 
     def if_killed(self) -> Invocation | None:
-        """The newest open attempt's record, were this process killed now."""
+        """The newest open attempt's record without bodies, were this process killed now."""
         newest = self._newest
         if newest is None or newest.state is State.CLOSED:
             return None
-        return self._record(newest, fates.EXTENSION_KILLED)
+        environment = newest.environment(self.environment)
+        return self._record(newest, environment, fates.EXTENSION_KILLED, bare=True)
 
     @property
     def state(self) -> State:
@@ -341,13 +344,14 @@ class Lifecycle:
     def _replay(self, attempt: Attempt, now_unix_ns: int) -> list[Record]:
         """What came before `attempt` did, and concerns it."""
         finished: list[Record] = []
-        early = self._take_early()
-        for message, size in early:
-            finished += self.on_message(message, size, now_unix_ns)
-        early_events = list(self._early_events)
-        self._early_events.clear()
-        for event in early_events:
-            finished += self.on_platform_event(event, now_unix_ns)
+        if self._early:
+            for message, size in self._take_early():
+                finished += self.on_message(message, size, now_unix_ns)
+        if self._early_events:
+            early_events = list(self._early_events)
+            self._early_events.clear()
+            for event in early_events:
+                finished += self.on_platform_event(event, now_unix_ns)
         while len(self._open) > MAX_OPEN:
             oldest = self._open.oldest
             if oldest.state is not State.ENDED:
@@ -407,6 +411,8 @@ class Lifecycle:
 
     def _is_announced(self, message: messages.Message) -> bool:
         """Whether its START waits for an INVOKE that is on its way: a retry's."""
+        if not self._early_starts:
+            return False
         span_id = message.invocation_span_id
         return any(
             early.request_id == message.request_id
@@ -458,6 +464,7 @@ class Lifecycle:
             first = attempt.adopt(message)
             if first:
                 self._open.note_started(message.pid)
+            if first and message.attributes_json:
                 attributes = self._attributes_in(message.attributes_json)
                 self._count("attributes_over_limit", attempt.note_trigger(attributes))
         elif isinstance(message, messages.Result):
@@ -488,7 +495,7 @@ class Lifecycle:
                 body = details.payload(message.body, self.max_body_bytes)
                 attempt.partials.append(Partial(message.time_unix_ns, body))
             return
-        assert isinstance(message, messages.Span | messages.Event)  # noqa: S101 - for the types
+        assert isinstance(message, _DESCRIBED)  # noqa: S101 - for the types
         attributes = self._attributes_in(message.attributes_json)
         if isinstance(message, messages.Event) and message.name == messages.OUTCOME:
             if self._has_room(size_bytes) and attempt.has_room(size_bytes):
@@ -576,7 +583,7 @@ class Lifecycle:
         first = attempt.ordinal == 1
         if first:
             attempt.children += self._init.take_children(self._draw)
-        invocation = self._record(attempt)
+        invocation = self._record(attempt, self.environment)
         closed = Closed(invocation, attempt)
         self._closed.append(closed)
         self._closed_request_ids.add(closed.request_id)
@@ -586,18 +593,26 @@ class Lifecycle:
             self._first_closed = closed
         return invocation
 
-    def _record(self, attempt: Attempt, unknown: fates.End = fates.UNREPORTED) -> Invocation:
+    def _record(
+        self,
+        attempt: Attempt,
+        environment: Environment,
+        unknown: fates.End = fates.UNREPORTED,
+        *,
+        bare: bool = False,
+    ) -> Invocation:
         first = attempt.ordinal == 1
         # On Managed Instances nobody waits for an init.
         proactive = first and self._init.is_proactive(attempt.invoked_unix_ns)
         said = attempt.start.cold_start if attempt.start else first
         return attempt.record(
-            attempt.environment(self.environment),
+            environment,
             self._draw,
             cold_start=self._init.cold_start(said, proactive=proactive),
             initialization_type=self._init.kind if first else None,
             proactive_init=proactive,
             unknown=unknown,
+            bare=bare,
         )
 
     def _late_init(self, now_unix_ns: int) -> list[Record]:

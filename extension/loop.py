@@ -8,6 +8,7 @@ before its invocation is closed.
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import select
@@ -117,6 +118,7 @@ class Loop:
         self._look_s = LOOK_FOR_FILES_FIRST_S
         self._look_again_s = 0.0
         self._nap_until_s = 0.0
+        self._polls = {naps: (dict[int, int](), select.poll()) for naps in (False, True)}
 
     def run(self) -> int:
         """Until SHUTDOWN; the process's exit status. Raises ApiGoneError, ApiRefusedError."""
@@ -143,35 +145,23 @@ class Loop:
         naps = now_s < self._nap_until_s and not self._schedule.awaits_end(now_s)
         if naps:
             wake_at_s = min(wake_at_s, self._nap_until_s)
-        poll = select.poll()
-        for descriptor, events in (
-            (-1 if naps else self._channel.results, select.POLLIN),
-            (self._worker.fileno(), select.POLLIN),
-            (self._logs.fileno(), select.POLLIN),
-            (self._keys.fileno() if self._keys is not None else -1, select.POLLIN),
-            *((watched, select.POLLIN) for watched in self._watch.descriptors()),
-            (self._connection.fileno(), self._connection.poll_events),
-            *self._telemetry.descriptors(),
-            *(self._receiver.descriptors() if self._receiver is not None else ()),
-        ):
-            if descriptor >= 0:
-                poll.register(descriptor, events)
-        if self._delivery.is_exporting:
-            wake_at_s = min(wake_at_s, now_s + FREEZE_LOOK_S)
+        poll = self._poll(naps=naps)
         if self._keys is not None:
             wake_at_s = min(wake_at_s, self._keys.wake_at_s(instant()))
-        timeout_ms = None if wake_at_s == float("inf") else _milliseconds_until(wake_at_s)
-        asleep = instant()
-        ready = {descriptor for descriptor, _ in poll.poll(timeout_ms)}
-        if self._delivery.is_exporting and instant().since(asleep) > FREEZE_LOOK_S + FROZEN_S:
-            self._thawed = True
+        if self._delivery.is_exporting:
+            asleep = instant()
+            ready = _ready(poll, min(wake_at_s, now_s + FREEZE_LOOK_S))
+            if instant().since(asleep) > FREEZE_LOOK_S + FROZEN_S:
+                self._thawed = True
+        else:
+            ready = _ready(poll, wake_at_s)
         if self._worker.fileno() in ready:
             for result in self._worker.take():
                 self._on_result(result)
         if self._logs.fileno() in ready:
             self._logs.advance()
         if self._channel.results in ready or (naps and time.monotonic() >= self._nap_until_s):
-            self._receive(self._inbox.read())
+            self._read_some()
         elif not ready and self._schedule.awaits_end(time.monotonic()):
             self._read_boundary()
             self._look_s = min(2 * self._look_s, LOOK_FOR_FILES_LAST_S)
@@ -194,6 +184,31 @@ class Loop:
             self._accept(self._lifecycle.tick(time.time_ns()))
             self._look_again_s = time.monotonic() + MANAGED_LOOK_S
         self._channel.refill()
+
+    def _poll(self, *, naps: bool) -> select.poll:
+        """For all that may have something to say: as a rule what it was the last time."""
+        watched = {
+            self._worker.fileno(): select.POLLIN,
+            self._logs.fileno(): select.POLLIN,
+            self._connection.fileno(): self._connection.poll_events,
+        }
+        if not naps:
+            watched[self._channel.results] = select.POLLIN
+        if self._keys is not None:
+            watched[self._keys.fileno()] = select.POLLIN
+        for descriptor in self._watch.descriptors():
+            watched[descriptor] = select.POLLIN
+        watched.update(self._telemetry.descriptors())
+        if self._receiver is not None:
+            watched.update(self._receiver.descriptors())
+        watched.pop(-1, None)  # what is not open
+        known, poll = self._polls[naps]
+        if watched != known:
+            poll = select.poll()
+            for descriptor, events in watched.items():
+                poll.register(descriptor, events)
+            self._polls[naps] = watched, poll
+        return poll
 
     def _on_telemetry(self, told: list[TelemetryEvent]) -> None:
         of_platform = [event for event in told if not isinstance(event, LoggedLine)]
@@ -308,13 +323,32 @@ class Loop:
         open_ids = self._lifecycle.open_request_ids
         self._receive(self._inbox.read_boundary(open_ids, whole=whole))
 
+    def _read_some(self) -> None:
+        """A part of what the results FIFO holds, where there is room for it.
+
+        On a Managed Instance the worker may be slower than the functions: what waits in the pipe
+        need not go through the spool. A quarter of the pipe is kept free for whoever writes.
+        """
+        lifecycle = self._lifecycle
+        if (
+            self._managed
+            and self._delivery.is_exporting
+            and self._delivery.is_half_full(lifecycle.open_count, lifecycle.kept_bytes)
+            and not self._inbox.is_nearly_full
+        ):
+            self._nap_until_s = time.monotonic() + NAP_S
+            return
+        self._receive(self._inbox.read())
+
     def _receive(self, received: list[Received]) -> None:
         if not received:
             return
         self._nap_until_s = time.monotonic() + NAP_S if self._inbox.is_drained else 0.0
         now_ns = time.time_ns()
+        finished: list[Record] = []
         for message, size_bytes in received:
-            self._accept(self._lifecycle.on_message(message, size_bytes, now_ns))
+            finished += self._lifecycle.on_message(message, size_bytes, now_ns)
+        self._accept(finished)
         self._note_progress()
 
     def _note_progress(self) -> None:
@@ -329,20 +363,21 @@ class Loop:
         if self._lifecycle.state is State.RUNNING:
             self._schedule.on_start()
         if self._lifecycle.state is State.ENDED:
-            holding = self._schedule.awaits_end(time.monotonic())
-            now = instant()
-            ago_s = max(0.0, now.wall_s - self._lifecycle.ended_unix_ns / 1e9)
+            now_s = time.monotonic()
+            holding = self._schedule.awaits_end(now_s)
+            ago_s = max(0.0, time.time() - self._lifecycle.ended_unix_ns / 1e9)
             failed = self._lifecycle.fate is Fate.RAISED
-            self._schedule.on_end(now.monotonic_s - ago_s, failed=failed)
+            self._schedule.on_end(now_s - ago_s, failed=failed)
             if holding:
                 self._accept(self._lifecycle.settle(time.time_ns()))
 
     def _accept(self, finished: list[Record]) -> None:
+        if not finished:
+            return
         for record in finished:
             if isinstance(record, Invocation):
                 self._logs.lines.note_record(record)
-        if finished:
-            self._delivery.accept(finished, instant())
+        self._delivery.accept(finished, instant())
 
     def _on_result(self, result: Result) -> None:
         if isinstance(result, Exported):
@@ -353,6 +388,8 @@ class Loop:
             self._log.error(f"internal: {type(result.error).__name__}: {result.error}")
             self._delivery.fail()
         else:
+            # It stays: to search all of it for garbage held both threads up for 10 to 40 ms.
+            gc.freeze()
             self._logs.start()
             self._schedule.on_prepared()
             self._log.debug(f"ready to export after {result.seconds * 1000:.0f} ms of importing")
@@ -443,8 +480,10 @@ class Loop:
                 )
             if decision.ask:
                 self._registered.ask()
-                if not self._delivery.is_exporting and self._delivery.has_keys:
-                    self._logs.send(now_s)
+                if not self._delivery.is_exporting:
+                    if self._delivery.has_keys:
+                        self._logs.send(now_s)
+                    return float("inf")  # until something happens
             elif decision.export_for_s is None and not decision.abort:
                 wake_at_s = float("inf") if decision.wake_at_s is None else decision.wake_at_s
                 if self._schedule.awaits_end(now_s):
@@ -497,6 +536,12 @@ class Loop:
 
 def _random_unit() -> float:
     return int.from_bytes(os.urandom(4), "big") / 2**32
+
+
+def _ready(poll: select.poll, wake_at_s: float) -> set[int]:
+    """The descriptors that have something to say, at `wake_at_s` at the latest."""
+    timeout_ms = None if wake_at_s == float("inf") else _milliseconds_until(wake_at_s)
+    return {descriptor for descriptor, _ in poll.poll(timeout_ms)}
 
 
 def _milliseconds_until(wake_at_s: float) -> float:

@@ -72,5 +72,7 @@ class OpenAttempts:
 
     def whose(self, message: messages.Message) -> Attempt | None:
         """The newest that `message` is for."""
-        same = self._of_request.get(message.request_id, ())
-        return next((one for one in reversed(same) if one.is_for(message)), None)
+        for attempt in reversed(self._of_request.get(message.request_id, ())):
+            if attempt.is_for(message):
+                return attempt
+        return None

@@ -30,7 +30,7 @@ class RefusedError(Exception):
 class Registered:
     """What exists once `/register` has been answered."""
 
-    __slots__ = ("body", "channel", "connection", "identifier", "subscription")
+    __slots__ = ("_next_event", "body", "channel", "connection", "identifier", "subscription")
 
     def __init__(
         self,
@@ -45,10 +45,11 @@ class Registered:
         self.identifier = identifier
         self.body = body
         self.subscription = subscription
+        self._next_event = api.next_event(connection.host, identifier)
 
     def ask(self) -> None:
         """Ask for the next event: from the first time on the environment may be used."""
-        self.connection.send(api.next_event(self.connection.host, self.identifier))
+        self.connection.send(self._next_event)
 
 
 def register(environ: "Mapping[str, str]", log: Log) -> Registered:

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from exporter.record import Record
 from exporter.values import dataclass, replace
 from extension.backlog import Stored, amount_of
-from extension.ledger import NOTHING, Amount
+from extension.ledger import Amount, total
 from extension.settings import SpoolSettings
 from fifo import files
 
@@ -85,7 +85,7 @@ class Spool:
     @property
     def amount(self) -> Amount:
         """What lies there."""
-        return sum((file.amount for file in self._files), NOTHING)
+        return total(file.amount for file in self._files)
 
     def scan(self) -> Amount:
         """Adopt what an extension before this one has left; how much that is."""
@@ -178,7 +178,7 @@ class Spool:
         path = f"{self._directory}/{file.name}"
         try:
             records = _records(files.read_own(path, MAX_FILE_BYTES))
-            if sum((amount_of(one) for one in records), NOTHING) != file.amount:
+            if total(map(amount_of, records)) != file.amount:
                 raise RecordError("it holds something else than its name says")
         except (OSError, RecordError, files.StrangeFileError) as error:
             self._trouble(f"{path}: {error}")

@@ -22,6 +22,9 @@ from collections.abc import Mapping
 class State(enum.Enum):
     """Where an attempt is."""
 
+    # Each message is looked up in the table: `Enum`'s own hash is a call in Python.
+    __hash__ = object.__hash__
+
     INVOKED = "invoked"
     RUNNING = "running"
     ENDED = "ended"
@@ -30,6 +33,8 @@ class State(enum.Enum):
 
 class Input(enum.Enum):
     """What can happen to an attempt."""
+
+    __hash__ = object.__hash__
 
     START = "START"
     RESULT = "RESULT"

@@ -93,6 +93,11 @@ def request_id_bytes(request_id: str) -> bytes:
     return b""
 
 
+def is_request_id(data: bytes) -> bool:
+    """Whether these are the bytes of a request ID that `request_id_bytes` lets through."""
+    return 0 < len(data) <= MAX_REQUEST_ID_BYTES and not data.translate(None, _LET_THROUGH)
+
+
 def valid_request_id(request_id: str) -> bool:
     """Whether it may be credited and become a file name, as `request_id_bytes` sees it."""
     return bool(request_id_bytes(request_id))

@@ -1,4 +1,7 @@
-"""Frames into whole messages, bounded in number and bytes; no I/O."""
+"""Frames into whole messages, bounded in number and bytes; no I/O.
+
+A whole message is told as the one frame that would carry it, were there no bound to a frame.
+"""
 
 from fifo.wire import VERSION, Frame
 
@@ -7,32 +10,6 @@ MAX_PARTIAL_BYTES = 1024 * 1024
 """What unfinished messages may hold together: 15 of the largest."""
 MAX_WRITERS = 64
 """Writers whose counters are followed; every process of a function is one."""
-
-
-class RawMessage:
-    """A whole message, its body not yet read; `kind` as in `fifo.messages`."""
-
-    __slots__ = ("body", "counter", "kind", "writer_id")
-
-    def __init__(self, kind: int, writer_id: int, counter: int, body: bytes) -> None:
-        self.kind = kind
-        self.writer_id = writer_id
-        self.counter = counter
-        self.body = body
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, RawMessage) and (
-            (self.kind, self.writer_id, self.counter, self.body)
-            == (other.kind, other.writer_id, other.counter, other.body)
-        )
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __repr__(self) -> str:
-        return (
-            f"RawMessage(kind={self.kind}, writer_id={self.writer_id:#x}, "
-            f"counter={self.counter}, {len(self.body)} bytes)"
-        )
 
 
 class _Partial:
@@ -93,16 +70,18 @@ class Reassembler:
             max(0, writer.highest - writer.seen) for writer in self._writers.values()
         )
 
-    def add(self, frame: Frame) -> RawMessage | None:
+    def add(self, frame: Frame) -> Frame | None:
         """The message that `frame` completes, or None."""
         if frame.version != VERSION:
             self.unsupported_count += 1
             return None
-        key = (frame.writer_id, frame.counter)
         if frame.count == 1:
-            # A message that did not fit into the pipe comes again whole, by file.
-            self._forget(key)
-            return self._complete(frame.kind, key, frame.body)
+            if self._partial:
+                # A message that did not fit into the pipe comes again whole, by file.
+                self._forget((frame.writer_id, frame.counter))
+            self._count(frame.writer_id, frame.counter)
+            return frame
+        key = (frame.writer_id, frame.counter)
         partial = self._partial.get(key)
         if partial is None:
             partial = self._partial[key] = _Partial(frame.kind, frame.count)
@@ -119,13 +98,13 @@ class Reassembler:
         if len(partial.fragments) == partial.count:
             self._forget(key)
             body = b"".join(partial.fragments[index] for index in range(partial.count))
-            return self._complete(frame.kind, key, body)
+            self._count(*key)
+            return Frame(frame.kind, *key, body)
         while len(self._partial) > MAX_PARTIAL_MESSAGES or self._partial_bytes > MAX_PARTIAL_BYTES:
             self._give_up(next(iter(self._partial)))
         return None
 
-    def _complete(self, kind: int, key: tuple[int, int], body: bytes) -> RawMessage:
-        writer_id, counter = key
+    def _count(self, writer_id: int, counter: int) -> None:
         writer = self._writers.get(writer_id)
         if writer is None:
             if len(self._writers) >= MAX_WRITERS:
@@ -134,7 +113,6 @@ class Reassembler:
             writer = self._writers[writer_id] = _Writer()
         writer.seen += 1
         writer.highest = max(writer.highest, counter)
-        return RawMessage(kind, writer_id, counter, body)
 
     def _forget(self, key: tuple[int, int]) -> None:
         partial = self._partial.pop(key, None)

@@ -43,6 +43,7 @@ _CRC = struct.Struct(">I")
 _pack_rest = _REST.pack
 _pack_crc = _CRC.pack
 _CHECKED_BYTES = _HEADER.size
+_unpack_whole_header = struct.Struct(">2sBBHHIIII").unpack_from
 _FRAME_START = MAGIC[0]
 _LINE_START = ord("{")
 _BLANK = b"\n\r\t "
@@ -223,8 +224,8 @@ class Decoder:
         if end - position < HEADER_BYTES:
             magic = buffer[position : position + len(MAGIC)]
             return None, int(magic == MAGIC[: len(magic)])
-        magic, version, kind, sequence, count, writer_id, counter, length = _HEADER.unpack_from(
-            buffer, position
+        magic, version, kind, sequence, count, writer_id, counter, length, crc = (
+            _unpack_whole_header(buffer, position)
         )
         if (
             magic != MAGIC
@@ -238,18 +239,14 @@ class Decoder:
         if body_end > end:
             return None, 1
         body = buffer[body_start:body_end]
-        checked = crc32(buffer[position : position + _CHECKED_BYTES])
-        (crc,) = _CRC.unpack_from(buffer, position + _CHECKED_BYTES)
-        if crc32(body, checked) != crc:
+        if crc32(body, crc32(buffer[position : position + _CHECKED_BYTES])) != crc:
             if length > MAX_BODY_BYTES:
                 self._refuted_bytes += length
                 if self._refuted_bytes > MAX_REFUTED_BYTES:
                     self._max_body_bytes = MAX_BODY_BYTES
             return None, 0
-        return (
-            Frame(kind, writer_id, counter, body, sequence, count, version),
-            HEADER_BYTES + length,
-        )
+        frame = Frame(kind, writer_id, counter, body, sequence, count, version)
+        return frame, HEADER_BYTES + length
 
     @staticmethod
     def _line_end(buffer: bytes, position: int, end: int) -> int:

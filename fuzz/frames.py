@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from fifo import mailbox, messages, parsing, wire
 from fifo.errors import ProtocolError
-from fifo.reassembly import MAX_PARTIAL_BYTES, RawMessage, Reassembler
+from fifo.reassembly import MAX_PARTIAL_BYTES, Reassembler
 from fuzz.draw import Draw, split
 
 REPAIR, AS_FILE, AMPLIFY = 1, 2, 0xE4
@@ -87,11 +87,11 @@ def _reassemble(frames: list[wire.Frame]) -> None:
     for index in (2, 0, 1):
         part = body[index * wire.MAX_BODY_BYTES : (index + 1) * wire.MAX_BODY_BYTES]
         last = reassembler.add(wire.Frame(messages.RESULT, _WRITER, counter, part, index, 3))
-    assert last == RawMessage(messages.RESULT, _WRITER, counter, body)
+    assert last == wire.Frame(messages.RESULT, _WRITER, counter, body)
     assert reassembler.missing_count >= 0
 
 
-def _parse(message: RawMessage) -> None:
+def _parse(message: wire.Frame) -> None:
     try:
         parsed = parsing.parse(message.kind, message.body)
     except ProtocolError as error:

@@ -17,7 +17,6 @@ from fifo.fields import cut_utf8
 from fifo.reassembly import (
     MAX_PARTIAL_BYTES,
     MAX_PARTIAL_MESSAGES,
-    RawMessage,
     Reassembler,
 )
 from tests.vectors import generate
@@ -157,7 +156,7 @@ def test_a_frame_in_parts_is_the_same_frame(
     assert b"".join(parts) == wire.encode_frame(kind, 7, counter, head + data)
 
 
-def whole(units: list[wire.Frame | bytes], reassembler: Reassembler) -> list[RawMessage]:
+def whole(units: list[wire.Frame | bytes], reassembler: Reassembler) -> list[wire.Frame]:
     found = [reassembler.add(unit) for unit in units if isinstance(unit, wire.Frame)]
     return [message for message in found if message is not None]
 
@@ -167,7 +166,7 @@ def whole(units: list[wire.Frame | bytes], reassembler: Reassembler) -> list[Raw
 def test_fragments_in_any_order_make_the_same_messages(random: Any, writers: int) -> None:
     """Messages of several writers, their frames shuffled together, come out whole."""
     sent = {
-        RawMessage(2, writer, 1, bytes([writer]) * (3 * wire.MAX_BODY_BYTES + writer)).body
+        wire.Frame(2, writer, 1, bytes([writer]) * (3 * wire.MAX_BODY_BYTES + writer)).body
         for writer in range(1, writers + 1)
     }
     frames = [frame for body in sent for frame in wire.encode_message(2, body[0], 1, body)]
@@ -208,7 +207,7 @@ def test_the_oldest_unfinished_message_goes_first() -> None:
     for counter in range(MAX_PARTIAL_MESSAGES + 1):
         assert reassembler.add(wire.Frame(2, 7, counter, b"a", 0, 2)) is None
     assert reassembler.incomplete_count == 1
-    assert reassembler.add(wire.Frame(2, 7, 1, b"b", 1, 2)) == RawMessage(2, 7, 1, b"ab")
+    assert reassembler.add(wire.Frame(2, 7, 1, b"b", 1, 2)) == wire.Frame(2, 7, 1, b"ab")
     assert reassembler.add(wire.Frame(2, 7, 0, b"b", 1, 2)) is None
 
 
@@ -235,7 +234,7 @@ def test_a_message_that_comes_again_by_file_replaces_its_fragments() -> None:
     """A full pipe cut it off; the file has it whole, under the same ID."""
     reassembler = Reassembler()
     reassembler.add(wire.Frame(2, 7, 1, b"a", 0, 2))
-    assert reassembler.add(wire.Frame(2, 7, 1, b"ab")) == RawMessage(2, 7, 1, b"ab")
+    assert reassembler.add(wire.Frame(2, 7, 1, b"ab")) == wire.Frame(2, 7, 1, b"ab")
     assert reassembler.partial_bytes == 0
 
 

@@ -6,12 +6,13 @@ import itertools
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from extension.inbox import MAX_FILE_BYTES, MAX_FILES_BYTES, MAX_FOLDER_ENTRIES, MAX_UNITS, Inbox
-from fifo import encoding, messages, wire
+from fifo import encoding, messages, pipes, wire
 from tests.shells.conftest import ReadingEnd
 
 PREFIX = encoding.encode_prefix("r-1", b"spanspan")
@@ -156,6 +157,36 @@ def test_a_folder_full_of_files_is_looked_at_in_part(
     assert len(told) == 1
 
 
+def test_a_result_file_is_found_whenever_it_comes(
+    inbox: Inbox, reading_end: ReadingEnd, told: Told
+) -> None:
+    """Before its invocation is known or after, in a folder that has changed or has been still."""
+    long_ago = time.time() - 60
+    for early, late in (("r-1", "r-2"), ("r-3", "r-4")):
+        (reading_end.directory / early).write_text('{"payload": 1}')
+        os.utime(reading_end.directory, (long_ago, long_ago))
+        assert received(inbox) == []
+        assert received(inbox, late) == []
+        assert len(received(inbox, early)) == 1
+        os.utime(reading_end.directory, (long_ago, long_ago))
+        assert received(inbox, late) == []
+        (reading_end.directory / late).write_text('{"payload": 1}')
+        assert len(received(inbox, late)) == 1
+    assert told == []
+
+
+def test_a_folder_whose_time_is_in_whole_seconds_is_looked_at_for_longer(
+    inbox: Inbox, reading_end: ReadingEnd
+) -> None:
+    """A change within the same second does not show."""
+    now_s = int(time.time())
+    os.utime(reading_end.directory, (now_s, now_s))
+    assert received(inbox, "r-1") == []
+    (reading_end.directory / "r-1").write_text('{"payload": 1}')
+    os.utime(reading_end.directory, (now_s, now_s))
+    assert len(received(inbox, "r-1")) == 1
+
+
 def test_an_oversized_file_is_removed_and_counted(
     inbox: Inbox, reading_end: ReadingEnd, told: Told
 ) -> None:
@@ -191,6 +222,20 @@ def test_more_files_than_memory_should_hold_are_read_one_boundary_after_the_othe
     assert [text for text in told if "bytes of files" in text] == [
         f"{reading_end.directory}/{name}: more than {MAX_FILES_BYTES} bytes of files"
     ]
+
+
+def test_a_pipe_is_nearly_full_from_three_quarters_on(
+    inbox: Inbox, reading_end: ReadingEnd, told: Told
+) -> None:
+    """Less need not be read at once; without a pipe nothing waits in one."""
+    part = pipes.capacity_bytes(reading_end.results) // 4
+    found = []
+    for _ in range(3):
+        os.write(reading_end.results, bytes(part))
+        found.append(inbox.is_nearly_full)
+    os.write(reading_end.results, bytes(4096))
+    assert [*found, inbox.is_nearly_full] == [False, False, False, True]
+    assert not Inbox(str(reading_end.directory), -1, told.append).is_nearly_full
 
 
 def test_a_flood_of_tiny_lines_holds_up_no_boundary(
