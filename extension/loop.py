@@ -145,6 +145,8 @@ class Loop:
         naps = now_s < self._nap_until_s and not self._schedule.awaits_end(now_s)
         if naps:
             wake_at_s = min(wake_at_s, self._nap_until_s)
+        if self._managed and self._lifecycle.open_count:
+            wake_at_s = min(wake_at_s, self._look_again_s)
         poll = self._poll(naps=naps)
         if self._keys is not None:
             wake_at_s = min(wake_at_s, self._keys.wake_at_s(instant()))
