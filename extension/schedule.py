@@ -387,16 +387,16 @@ class Schedule:
         """Whether this invocation's end is awaited, and until when.
 
         A function without a writer is held in `end` alone, where the user asks for it: Lambda
-        tells its end no sooner than 25 ms after it.
+        tells its end no sooner than 25 ms after it. Whether the user does is awaited as START is.
         """
         mode = self.settings.mode
-        by_platform = mode == FLUSH_END and self._platform_tells
+        by_platform = self._platform_tells and (mode == FLUSH_END or not self._configured)
         by_writer = self._writer_expected and (
             mode == FLUSH_END or (mode == FLUSH_AUTO and self._special)
         )
         self._await_end = by_platform or by_writer
         latest_s = self._deadline_s - ASK_BEFORE_DEADLINE_S
-        if not (self._started or by_platform):
+        if not (self._started or (by_platform and self._configured)):
             latest_s = min(self._invoked_s + START_GRACE_S, latest_s)
         self._await_until_s = latest_s
 

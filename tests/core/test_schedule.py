@@ -68,6 +68,19 @@ def test_without_an_end_to_come_every_mode_asks_at_once(mode: str) -> None:
     assert decide(plan, NONE) == REST
 
 
+@pytest.mark.parametrize(("mode", "held"), [("next", False), ("auto", False), ("end", True)])
+def test_the_mode_itself_is_awaited_where_an_end_will_be_told(mode: str, held: bool) -> None:
+    """For as long as START would be; then by the configuration, which may come too late."""
+    plan, late = Schedule(lambda: 0.0), Schedule(lambda: 0.0)
+    for one in (plan, late):
+        now = Instant(100.0, 1_000.0)
+        one.on_invoke(now, 103.0, first=True, writer_expected=False, platform_tells=True)
+        assert one.awaits_end(100.2)
+    assert not late.awaits_end(100.3)
+    plan.configure(FlushSettings(mode=mode), TIMEOUT_S)
+    assert plan.awaits_end(102.0) == held
+
+
 def test_next_asks_at_once_while_nothing_is_due() -> None:
     """A young, small batch costs the invocation nothing."""
     plan = schedule("next")
