@@ -17,6 +17,7 @@ from exporter.encoder import encoded
 from exporter.fitting import KEPT_ATTRIBUTES, MAX_NAME_BYTES, level, text_bytes
 from exporter.record import Passed
 from exporter.values import dataclass
+from fifo.fields import cut_utf8
 
 _ATTRIBUTE_BYTES = 64
 """What an attribute, an event or a link takes beside its texts, roughly."""
@@ -116,9 +117,8 @@ class _Text:
         if self.field == "bytes_value":
             setattr(self.value, self.field, kept)
         else:
-            kept_text = kept.decode("utf-8", "ignore")
-            kept = kept_text.encode()
-            setattr(self.value, self.field, kept_text)
+            kept = cut_utf8(self.data, size_bytes)
+            setattr(self.value, self.field, kept.decode())
         return len(self.data) - len(kept)
 
 

@@ -31,6 +31,8 @@ invocation has a scope of its own each time."""
 MAX_KEYS = 1_024
 """Attribute names of which the bytes are kept; and whole attributes, most of which come again
 and again, as ``db.system``."""
+LARGE_BYTES = 65_536
+"""A span of so many is joined with the others alone: a copy of it costs more than its parts do."""
 MAX_KEPT_TEXT = 64
 """Characters of an attribute that is kept."""
 
@@ -99,7 +101,10 @@ class SpanEncoder:
                 )
                 group = scopes.setdefault(self._kept(self._scopes, scope, self._scope), [])
             encoded = self._span(span)
-            group += b"\x12", varint(len(encoded)), encoded
+            size = sum(map(len, encoded))
+            if size < LARGE_BYTES:
+                encoded = [b"".join(encoded)]
+            group += b"\x12", varint(size), *encoded
         # Joined once, for the same reason as in `_text_pair`.
         parts: list[bytes] = []
         for resource, found in groups.items():
@@ -134,7 +139,7 @@ class SpanEncoder:
         named = _text(b"\x0a", scope.name) + _text(b"\x12", scope.version)
         return message(b"\x0a", named + attributes) + _text(b"\x1a", scope.schema_url)
 
-    def _span(self, span: "ReadableSpan") -> bytes:
+    def _span(self, span: "ReadableSpan") -> "list[bytes]":
         context, parent, status = span.context, span.parent, span.status
         parts = [
             b"\x0a\x10",
@@ -174,7 +179,7 @@ class SpanEncoder:
                 parts.append(b"\x7a\x00")
         remote = parent is not None and parent.is_remote
         parts.append(self._remote_parent if remote else self._local_parent)
-        return b"".join(parts)
+        return parts
 
     def _event(self, event: "Event") -> bytes:
         parts = [_EVENT_TIME(0x09, event.timestamp or 0), _text(b"\x12", event.name)]
