@@ -6,7 +6,6 @@ import shlex
 import sys
 from pathlib import Path
 
-
 LARGE_BLOCKS = "MALLOC_MMAP_THRESHOLD_=1048576"
 """As in the layer's `launch/python`: a body of megabytes goes back to the system when it is freed.
 Else glibc keeps such blocks, and several bodies in turn take twice the memory of one."""
