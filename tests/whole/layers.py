@@ -41,10 +41,11 @@ for package in ("extension", "exporter"):
         module = name.removesuffix(".py")
         if name.endswith(".py") and name not in ("__main__.py", "otlp_grpc.py"):
             importlib.import_module(f"{package}.{module}")
-from exporter.signals import http_signal
+from exporter.signals import http_exporter, signal_of
 from exporter.settings import ExporterSettings
 from exporter.delivery import open_sender
-http_signal("traces"), http_signal("metrics"), http_signal("logs")
+for signal in ("traces", "metrics", "logs"):
+    signal_of(signal), http_exporter(signal)
 open_sender(ExporterSettings(protocol="otlp_http", endpoint="http://127.0.0.1:1/v1/traces"))
 # What is imported by need alone: lines for the log and back, names of hosts that are not ASCII.
 from exporter.lean_requests import requests
