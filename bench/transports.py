@@ -261,9 +261,13 @@ def open_ways(size: int) -> Iterator[dict[str, tuple[Way, Reader]]]:
 
 
 def one_size(
-    size: int, runs: int, label: str, idle_s: float = 0.0
+    size: int, runs: int, label: str, count: int = 1, idle_s: float = 0.0
 ) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """Seconds to *handed over*, and to *held*, of the same results."""
+    """Seconds to *handed over*, and to *held*, of the same results.
+
+    Of `count` results back to back it is a run's time over `count`. Where the reader answers on
+    the same connection, or has to be told, that is waited for, between.
+    """
     body = b'"' + b"x" * (size - 2) + b'"'
     held: dict[str, list[float]] = {}
     with open_ways(size) as ways:
@@ -279,45 +283,14 @@ def one_size(
                     time.sleep(idle_s)
                 began = time.perf_counter()
                 way.send(body)
-                handed = time.perf_counter()
-                way.held()
-                held[name].append(time.perf_counter() - began)
-                return handed - began
-
-            return run
-
-        handed = interleaved({name: contestant(name) for name in ways}, runs, 5, label)
-    return handed, {name: values[-runs:] for name, values in held.items()}
-
-
-def back_to_back(
-    size: int, runs: int, label: str
-) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """As `one_size`, of `BURST` results one after the other: seconds of each, on average of a run.
-
-    Where the reader answers on the same connection, or has to be told, that is waited for, between.
-    """
-    body = b'"' + b"x" * (size - 2) + b'"'
-    held: dict[str, list[float]] = {}
-    with open_ways(size) as ways:
-
-        def contestant(name: str) -> Callable[[], float]:
-            way, reader = ways[name]
-            held[name] = []
-
-            def run() -> float:
-                way.prepare()
-                reader.settle()
-                began = time.perf_counter()
-                for _ in range(BURST):
-                    way.send(body)
+                for _ in range(count - 1):
                     if way.answers_each:
                         way.held()
+                    way.send(body)
                 handed = time.perf_counter()
-                if not way.answers_each:
-                    way.held(BURST)
-                held[name].append((time.perf_counter() - began) / BURST)
-                return (handed - began) / BURST
+                way.held(1 if way.answers_each else count)
+                held[name].append((time.perf_counter() - began) / count)
+                return (handed - began) / count
 
             return run
 
@@ -411,7 +384,7 @@ def measure(report: Report, runs: int, *, quick: bool) -> None:
             by_http = percentile(held[KEPT], 0.5) / percentile(held[FRAMES], 0.5)
             text = "2 KiB alone, HTTP kept alive over frames, held"
             report.target(text, by_http, FASTER_THAN_HTTP, at_least=True)
-    handed, held = back_to_back(2048, max(runs // 3, 5), "hand-over, back to back")
+    handed, held = one_size(2048, max(runs // 3, 5), "hand-over, back to back", BURST)
     report.timings(f"handed over: 2 KiB, {BURST} back to back, each", handed, "µs", RAW)
     report.timings(f"held by the reader: 2 KiB, {BURST} back to back, each", held, "µs", FRAMES)
     over_raw = percentile(handed[FRAMES], 0.5) / percentile(handed[RAW], 0.5)
@@ -420,7 +393,7 @@ def measure(report: Report, runs: int, *, quick: bool) -> None:
         by_http = percentile(seconds[KEPT], 0.5) / percentile(seconds[FRAMES], 0.5)
         text = f"2 KiB back to back, HTTP kept alive over frames, {point}"
         report.target(text, by_http, FASTER_THAN_HTTP, at_least=True)
-    handed, _ = one_size(2048, max(runs // 3, 5), "hand-over after idling", IDLE_S)
+    handed, _ = one_size(2048, max(runs // 3, 5), "hand-over after idling", idle_s=IDLE_S)
     report.timings("handed over: 2 KiB, after 5 ms of idling", handed, "µs", RAW)
     for name in CONCURRENT_SIZES[: 1 if quick else None]:
         seconds, rate, lost = {}, {}, {}
